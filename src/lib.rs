@@ -1,0 +1,1 @@
+//! nsplay: the bare-metal lab that runs anywhere Linux runs.

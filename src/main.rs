@@ -1,0 +1,3 @@
+//! The `nsplay` command.
+
+fn main() {}
