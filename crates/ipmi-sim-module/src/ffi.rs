@@ -1,0 +1,405 @@
+//! What ipmi_sim calls here, and what is called in it and in libc.
+//!
+//! All unsafe code of the module. Nothing here panics, and if it did, the
+//! `extern "C"` edge ends the process instead of unwinding into C.
+
+use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::chassis::{Answer, COMMANDS, Chassis, Message};
+use crate::link::{Link, log};
+use crate::protocol::{Completion, Power, Request, Status};
+
+/// What `get_lanserv_version` says in OpenIPMI 2.0.33: the server has a version
+/// of its own, which does not follow the release and so does not tell enough.
+const LANSERV_VERSION: &CStr = c"1.0.13";
+
+/// Functions of 2.0.33 that are called, or go with the `msg_t` bound here.
+const EXPORTED: [&CStr; 4] = [
+    REGISTER_HANDLER,
+    FIND_MC,
+    SET_CHASSIS_CONTROL,
+    c"is_mc_get_channelset",
+];
+
+/// Functions that came with the next `msg_t`, whose fields lie elsewhere. Those
+/// releases also put an argument in front of `ipmi_emu_register_cmd_handler`.
+const NOT_EXPORTED: [&CStr; 2] = [c"ipmi_msg_alloc", c"ipmi_msg_dup"];
+
+const REGISTER_HANDLER: &CStr = c"ipmi_emu_register_cmd_handler";
+const FIND_MC: &CStr = c"is_mc_alloc_unconfigured";
+const SET_CHASSIS_CONTROL: &CStr = c"ipmi_mc_set_chassis_control_func";
+
+/// The management controller that lan.conf and the emulator file set up.
+const BMC_ADDRESS: c_uchar = 0x20;
+
+/// No answer is longer than 9 bytes. ipmi_sim's buffers hold more than 200.
+const RESPONSE_MAX: usize = 32;
+
+/// ipmi_sim fails to start with the text of the errno that init returns.
+const EINVAL: c_int = 22;
+const EIO: c_int = 5;
+
+static MODULE: OnceLock<Mutex<Module>> = OnceLock::new();
+
+struct Module {
+    chassis: Chassis,
+    link: Link,
+}
+
+/// `msg_t` of lanserv/OpenIPMI/msg.h in 2.0.33; fields not read are unnamed.
+#[repr(C)]
+struct Msg {
+    _src_addr: *mut c_void,
+    _src_len: c_int,
+    _oem_data: c_long,
+    channel: c_uchar,
+    _orig_channel: *mut c_void,
+    _authtype: c_uchar,
+    _seq: u32,
+    _sid: u32,
+    _rmcp: RmcpAuth,
+    netfn: c_uchar,
+    _rs_addr: c_uchar,
+    _rs_lun: c_uchar,
+    _rq_addr: c_uchar,
+    _rq_lun: c_uchar,
+    _rq_seq: c_uchar,
+    cmd: c_uchar,
+    data: *const c_uchar,
+    len: c_uint,
+    // iana and next follow; a message is only ever seen through a pointer.
+}
+
+/// The larger member of the union in `msg_t`.
+#[repr(C)]
+struct RmcpAuth {
+    _authcode: *mut c_uchar,
+    _authcode_data: [c_uchar; 16],
+}
+
+// As the C compiler has them on 64-bit machines, measured with offsetof.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(std::mem::offset_of!(Msg, channel) == 24);
+    assert!(std::mem::offset_of!(Msg, netfn) == 80);
+    assert!(std::mem::offset_of!(Msg, cmd) == 86);
+    assert!(std::mem::offset_of!(Msg, data) == 88);
+    assert!(std::mem::offset_of!(Msg, len) == 96);
+};
+
+type Handler =
+    unsafe extern "C" fn(*mut c_void, *const Msg, *mut c_uchar, *mut c_uint, *mut c_void);
+type RegisterHandler = unsafe extern "C" fn(c_uchar, c_uchar, Handler, *mut c_void) -> c_int;
+type FindMc = unsafe extern "C" fn(*mut c_void, c_uchar, *mut *mut c_void) -> c_int;
+type ChassisControl = unsafe extern "C" fn(*mut c_void, c_int, *mut c_uchar, *mut c_void) -> c_int;
+type SetChassisControl =
+    unsafe extern "C" fn(*mut c_void, ChassisControl, ChassisControl, *mut c_void);
+type GetVersion = unsafe extern "C" fn() -> *const c_char;
+
+unsafe extern "C" {
+    fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
+    fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    #[link_name = "send"]
+    fn c_send(fd: c_int, data: *const c_void, len: usize, flags: c_int) -> isize;
+}
+
+/// Called by ipmi_sim before its start-up; an errno makes it refuse to start.
+#[unsafe(no_mangle)]
+extern "C" fn ipmi_sim_module_init(sys: *mut c_void, options: *const c_char) -> c_int {
+    match init(sys, options) {
+        Ok(()) => 0,
+        Err(reason) => {
+            log(format_args!("{reason}"));
+            EINVAL
+        }
+    }
+}
+
+/// Called by ipmi_sim once its own handlers are in place; ours replace them.
+#[unsafe(no_mangle)]
+extern "C" fn ipmi_sim_module_post_init(_sys: *mut c_void) -> c_int {
+    let Some(register) = register_function() else {
+        return EINVAL;
+    };
+    for (netfn, command) in COMMANDS {
+        // SAFETY: `register` has this signature in the version that init
+        // checked, and `handle` is the handler type that it takes.
+        let error = unsafe { register(netfn, command, handle, std::ptr::null_mut()) };
+        if error != 0 {
+            log(format_args!(
+                "cannot register command {netfn:02x} {command:02x}: errno {error}"
+            ));
+            return error;
+        }
+    }
+    0
+}
+
+/// Called instead of init when ipmi_sim is asked for its version.
+#[unsafe(no_mangle)]
+extern "C" fn ipmi_sim_module_print_version(_sys: *mut c_void, _options: *const c_char) -> c_int {
+    log(format_args!(
+        "chassis commands for the ipmi_sim of OpenIPMI 2.0.33"
+    ));
+    0
+}
+
+fn init(sys: *mut c_void, options: *const c_char) -> Result<(), String> {
+    check_interface()?;
+    let options = if options.is_null() {
+        c""
+    } else {
+        // SAFETY: ipmi_sim passes the NUL-terminated second word of `loadlib`,
+        // which lives as long as its configuration does.
+        unsafe { CStr::from_ptr(options) }
+    };
+    let link = Link::new(inherited_socket(&options.to_string_lossy())?);
+    let module = Module {
+        chassis: Chassis::default(),
+        link,
+    };
+    MODULE
+        .set(Mutex::new(module))
+        .map_err(|_| "the module is loaded twice: one `loadlib` line is enough".to_owned())?;
+    control_power(sys)
+}
+
+/// Makes ipmi_sim's own power questions the node's too.
+///
+/// No client's command gets there, the handlers see to those. The watchdog's
+/// power cycle does: ipmi_sim switches off by itself, over the KCS codec, asks
+/// every second whether power is off, and then asks for power on.
+fn control_power(sys: *mut c_void) -> Result<(), String> {
+    let (Some(find_mc), Some(set_control)) = (symbol(FIND_MC), symbol(SET_CHASSIS_CONTROL)) else {
+        return Err("ipmi_sim has lost its functions".to_owned());
+    };
+    let mut mc = std::ptr::null_mut();
+    // SAFETY: the functions have these signatures in the version checked for.
+    // `sys` is what ipmi_sim gave to init, and only there is the controller not
+    // configured yet, so that it can be had by its address.
+    let error = unsafe {
+        let find_mc = std::mem::transmute::<*mut c_void, FindMc>(find_mc);
+        find_mc(sys, BMC_ADDRESS, &raw mut mc)
+    };
+    if error != 0 || mc.is_null() {
+        return Err(format!(
+            "cannot find controller {BMC_ADDRESS:#04x}: errno {error}"
+        ));
+    }
+    // SAFETY: as above; `mc` lives as long as the process.
+    unsafe {
+        let set_control = std::mem::transmute::<*mut c_void, SetChassisControl>(set_control);
+        set_control(mc, set_chassis, get_chassis, std::ptr::null_mut());
+    }
+    Ok(())
+}
+
+/// The only operation that is asked for: `CHASSIS_CONTROL_POWER` of mcserv.h.
+const CHASSIS_CONTROL_POWER: c_int = 0;
+
+/// Switches power as ipmi_sim itself wants it.
+///
+/// # Safety
+/// `value` points to one byte.
+unsafe extern "C" fn set_chassis(
+    _mc: *mut c_void,
+    operation: c_int,
+    value: *mut c_uchar,
+    _cb_data: *mut c_void,
+) -> c_int {
+    if operation != CHASSIS_CONTROL_POWER {
+        return EINVAL;
+    }
+    // SAFETY: see the function.
+    let power = if unsafe { *value } == 0 {
+        Power::Off
+    } else {
+        Power::On
+    };
+    match ask(Request::Power(power)) {
+        Ok(_) => 0,
+        Err(_) => EIO,
+    }
+}
+
+/// Tells ipmi_sim itself whether power is on.
+///
+/// # Safety
+/// `value` points to one byte, which is ours to set.
+unsafe extern "C" fn get_chassis(
+    _mc: *mut c_void,
+    operation: c_int,
+    value: *mut c_uchar,
+    _cb_data: *mut c_void,
+) -> c_int {
+    if operation != CHASSIS_CONTROL_POWER {
+        return EINVAL;
+    }
+    match ask(Request::Status).and_then(|payload| payload.parse::<Status>()) {
+        Ok(status) => {
+            // SAFETY: see the function.
+            unsafe { *value = u8::from(status.on) };
+            0
+        }
+        Err(_) => EIO,
+    }
+}
+
+fn ask(request: Request) -> Answer {
+    let module = MODULE.get().ok_or(Completion::UNSPECIFIED)?;
+    let mut module = module.lock().unwrap_or_else(PoisonError::into_inner);
+    module.link.ask(request)
+}
+
+/// Refuses every ipmi_sim but the one whose interface is bound here: with
+/// another, the first command would read a wild pointer.
+fn check_interface() -> Result<(), String> {
+    const KNOWN: &str = "the module knows the ipmi_sim of OpenIPMI 2.0.33 only";
+
+    let version = version().ok_or_else(|| format!("this is no ipmi_sim; {KNOWN}"))?;
+    if version != LANSERV_VERSION {
+        let version = version.to_string_lossy();
+        return Err(format!("this is lanserv {version}; {KNOWN}"));
+    }
+    if let Some(name) = EXPORTED.iter().find(|name| symbol(name).is_none()) {
+        let name = name.to_string_lossy();
+        return Err(format!("this ipmi_sim has no `{name}`; {KNOWN}"));
+    }
+    if let Some(name) = NOT_EXPORTED.iter().find(|name| symbol(name).is_some()) {
+        let name = name.to_string_lossy();
+        return Err(format!(
+            "this ipmi_sim has `{name}`, so it is newer; {KNOWN}"
+        ));
+    }
+    Ok(())
+}
+
+/// Answers one command. ipmi_sim calls it for every entry of [`COMMANDS`].
+///
+/// # Safety
+/// `msg` points to a 2.0.33 `msg_t` whose data holds `len` bytes, `rdata` to a
+/// buffer of at least [`RESPONSE_MAX`] bytes, `rdata_len` to its length.
+unsafe extern "C" fn handle(
+    _mc: *mut c_void,
+    msg: *const Msg,
+    rdata: *mut c_uchar,
+    rdata_len: *mut c_uint,
+    _cb_data: *mut c_void,
+) {
+    // SAFETY: see the function; the message outlives this call.
+    let msg = unsafe { &*msg };
+    let data = if msg.data.is_null() {
+        &[]
+    } else {
+        // SAFETY: data points to len bytes, and nobody writes while we read.
+        unsafe { std::slice::from_raw_parts(msg.data, msg.len as usize) }
+    };
+    let message = Message {
+        netfn: msg.netfn,
+        command: msg.cmd,
+        channel: msg.channel,
+        data,
+    };
+    let response = respond(message);
+    let length = response.len().min(RESPONSE_MAX);
+    // SAFETY: `rdata` has room for RESPONSE_MAX bytes and is not the request's
+    // buffer; `rdata_len` is ours to set.
+    unsafe {
+        std::ptr::copy_nonoverlapping(response.as_ptr(), rdata, length);
+        *rdata_len = length as c_uint;
+    }
+}
+
+fn respond(message: Message<'_>) -> Vec<u8> {
+    const UNSPECIFIED: u8 = 0xff;
+
+    let Some(module) = MODULE.get() else {
+        return vec![UNSPECIFIED];
+    };
+    let mut module = module.lock().unwrap_or_else(PoisonError::into_inner);
+    let Module { chassis, link } = &mut *module;
+    chassis.respond(message, |request| link.ask(request))
+}
+
+/// Returns the version of the program that we are loaded into.
+fn version() -> Option<&'static CStr> {
+    let symbol = symbol(c"get_lanserv_version")?;
+    // SAFETY: every version that has this function has it with no argument
+    // and a constant, NUL-terminated text.
+    unsafe {
+        let get_version = std::mem::transmute::<*mut c_void, GetVersion>(symbol);
+        let version = get_version();
+        (!version.is_null()).then(|| CStr::from_ptr(version))
+    }
+}
+
+fn register_function() -> Option<RegisterHandler> {
+    let symbol = symbol(REGISTER_HANDLER)?;
+    // SAFETY: the function has this signature in the bound version; ipmi_sim
+    // gets to post_init, where it is called, only when init accepted it.
+    Some(unsafe { std::mem::transmute::<*mut c_void, RegisterHandler>(symbol) })
+}
+
+/// Looks a function up at run time: linked against, a missing one would stop
+/// ipmi_sim with the dynamic linker's words, and unit tests would not link.
+fn symbol(name: &CStr) -> Option<*mut c_void> {
+    const RTLD_DEFAULT: *mut c_void = std::ptr::null_mut();
+
+    // SAFETY: `name` is NUL-terminated, and looking up changes nothing.
+    let symbol = unsafe { dlsym(RTLD_DEFAULT, name.as_ptr()) };
+    (!symbol.is_null()).then_some(symbol)
+}
+
+/// Takes the descriptor named by the module's options, `fd=N`.
+fn inherited_socket(options: &str) -> Result<UnixDatagram, String> {
+    const F_SETFD: c_int = 2;
+    const FD_CLOEXEC: c_int = 1;
+
+    let fd = options
+        .trim()
+        .strip_prefix("fd=")
+        .and_then(|number| number.parse::<c_int>().ok())
+        .filter(|fd| *fd > 2)
+        .ok_or_else(|| format!("options `{options}`: expected `fd=N` with N above 2"))?;
+    // SAFETY: setting a flag of a descriptor; one that is not open is an error.
+    if unsafe { fcntl(fd, F_SETFD, FD_CLOEXEC) } == -1 {
+        let error = io::Error::last_os_error();
+        return Err(format!("cannot use descriptor {fd}: {error}"));
+    }
+    // SAFETY: it is open, and nsplay passes it for us alone: ipmi_sim does not
+    // know of it.
+    let socket = UnixDatagram::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    match socket.local_addr() {
+        Ok(_) => Ok(socket),
+        Err(error) => Err(format!("descriptor {fd} is no Unix socket: {error}")),
+    }
+}
+
+/// Sends one datagram, or fails at once.
+///
+/// std's own send would raise SIGPIPE when the node is gone, which ends
+/// ipmi_sim, and would wait for a node that does not read.
+pub(crate) fn send(socket: &UnixDatagram, datagram: &[u8]) -> io::Result<()> {
+    const MSG_DONTWAIT: c_int = 0x40;
+    const MSG_NOSIGNAL: c_int = 0x4000;
+
+    let flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    // SAFETY: the pointer and length are those of one live slice.
+    let sent = unsafe {
+        c_send(
+            socket.as_raw_fd(),
+            datagram.as_ptr().cast(),
+            datagram.len(),
+            flags,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,25 @@
+//! The module that nsplay loads into ipmi_sim: chassis commands are answered
+//! by the node's own state machine, and nothing is forked to do so.
+//!
+//! Without it ipmi_sim runs a shell for every power question and is blocked
+//! while that runs, loses the persistent and EFI bits of the boot flags, knows
+//! no power-on hours, restart cause or restore policy, and dies of one `Get
+//! Channel Payload Support` (2.0.33). Privilege levels stay ipmi_sim's job: it
+//! refuses a session that may not do a command before any handler is called.
+//!
+//! - `ffi`: what ipmi_sim calls and what is called in it; all unsafe code.
+//! - `chassis`: IPMI bytes to questions, answers to IPMI bytes. Pure.
+//! - `protocol`: the questions and answers as text. Pure.
+//! - `link`: the socket to the node, and how long it is waited for.
+//!
+//! The node keeps all state that matters, so that it outlives a crash of
+//! ipmi_sim: power, boot flags, restore policy, identify light, power-on hours.
+//! Here lives only what IPMI lets a BMC forget when it restarts.
+//!
+//! Loaded by `loadlib "FILE" "fd=N"` in lan.conf, where N is a descriptor that
+//! ipmi_sim inherited: one end of an `AF_UNIX`, `SOCK_SEQPACKET` socketpair.
+
+mod chassis;
+mod ffi;
+mod link;
+mod protocol;
