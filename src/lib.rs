@@ -1,1 +1,3 @@
 //! nsplay: the bare-metal lab that runs anywhere Linux runs.
+
+pub mod lab;

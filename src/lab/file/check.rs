@@ -1,0 +1,321 @@
+//! From [`LabFile`] to [`Lab`]: the defaults, and what one value says about another.
+//!
+//! Always returns a lab; it is worth something only if nothing was noted.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use super::Origin;
+use super::addresses::{Addresses, from};
+use super::ports::{Ports, Protocol};
+use super::report::Notes;
+use super::spell::{DhcpFile, LabFile, NodeFile, NodesFile, Service, SshFile, WebFile};
+use super::value::is_url;
+use super::walk::{At, Read};
+use crate::lab::{
+    Accel, Bmc, BootDevice, Dhcp, Firmware, HttpServer, Lab, LinkName, Mac, Name, Network,
+    NicModel, Node, Root, Ssh, Web,
+};
+
+/// 64 nodes take 20 s and 1.6 GB to their first DHCP request; beyond it nothing was tried.
+const MOST_NODES: usize = 64;
+
+/// Names that a node cannot have, with who has them.
+const TAKEN: &[(&str, &str)] = &[
+    ("dhcp", "a service has this name"),
+    ("web", "a service has this name"),
+    ("ssh", "a service has this name"),
+    ("fabric", "this is the lab's own namespace"),
+    ("lab0", "this is the lab's bridge"),
+    ("lo", "this is the loopback link"),
+    // A link called so would clash with net.ipv4.conf.all and .default.
+    ("all", "the kernel gives no link this name"),
+    ("default", "the kernel gives no link this name"),
+];
+
+pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
+    boot_needs_web(&file, notes);
+    let name = file.name.or_else(|| known("default")).value;
+    let name = origin.name.clone().unwrap_or(name);
+    let subnet = file.subnet.or_else(default_subnet);
+    let mut addresses = Addresses::of(subnet, notes);
+    let mut ports = Ports::new(notes);
+
+    let gateway = addresses.gateway(file.gateway);
+    let dhcp = on(file.dhcp).map(|file| dhcp(file, &mut addresses, origin));
+    let web = on(file.web).map(|file| web(file, &mut addresses, &mut ports, origin));
+    let ssh = on(file.ssh).map(|file| ssh(file, &mut addresses, &mut ports));
+    let mut files = match file.nodes {
+        NodesFile::None => Vec::new(),
+        NodesFile::Default => vec![NodeFile::absent(known("node1"))],
+        NodesFile::Given(files) => files,
+    };
+    limit_nodes(&mut files, notes);
+    check_names(&files, notes);
+    check_macs(&files, &name, notes);
+    let nodes = nodes(files, &name, &mut addresses, &mut ports, notes);
+
+    addresses.check();
+    ports.check();
+    Lab {
+        name,
+        network: Network {
+            subnet: subnet.value,
+            gateway,
+        },
+        dhcp,
+        web,
+        ssh,
+        nodes,
+    }
+}
+
+fn on<T>(service: Service<T>) -> Option<T> {
+    match service {
+        Service::On(file) => Some(file),
+        Service::Off(_) => None,
+    }
+}
+
+fn dhcp(file: DhcpFile, addresses: &mut Addresses, origin: &Origin) -> Dhcp {
+    Dhcp {
+        name: known("dhcp"),
+        address: addresses.service("service `dhcp`", file.address, 2),
+        pool: addresses.pool(file.pool),
+        lease: file.lease.or(Duration::from_secs(3600)).value,
+        tftproot: root(file.tftproot, origin.tftproot.as_ref()),
+        boot: file.boot.or_else(default_boot).value,
+    }
+}
+
+fn web(file: WebFile, addresses: &mut Addresses, ports: &mut Ports, origin: &Origin) -> Web {
+    let who = "service `web`";
+    Web {
+        name: known("web"),
+        address: addresses.service(who, file.address, 3),
+        root: root(file.root, origin.webroot.as_ref()),
+        server: file.server.or(HttpServer::Auto).value,
+        publish: ports.take(who, "publish", Protocol::Tcp, file.publish.or(None)),
+    }
+}
+
+fn ssh(file: SshFile, addresses: &mut Addresses, ports: &mut Ports) -> Ssh {
+    let who = "service `ssh`";
+    let publish = file.publish.or_else(|| Some(local(2222)));
+    Ssh {
+        name: known("ssh"),
+        address: addresses.service(who, file.address, 4),
+        publish: ports.take(who, "publish", Protocol::Tcp, publish),
+    }
+}
+
+fn root(read: Read<Root>, beside: Option<&std::path::PathBuf>) -> Root {
+    let automatic = || beside.map_or(Root::Embedded, |dir| Root::Dir(dir.clone()));
+    read.or_else(automatic).value
+}
+
+fn nodes(
+    mut files: Vec<NodeFile>,
+    lab: &Name,
+    addresses: &mut Addresses,
+    ports: &mut Ports,
+    notes: &Notes,
+) -> Vec<Node> {
+    let claims = files
+        .iter_mut()
+        .map(|file| {
+            let address = std::mem::replace(&mut file.address, Read::Absent);
+            (format!("node `{}`", file.name), file.at, address)
+        })
+        .collect();
+    let given = addresses.nodes(claims);
+    let mut nodes: Vec<_> = files
+        .into_iter()
+        .zip(given)
+        .enumerate()
+        .map(|(n, (file, address))| node(file, n == 0, address, lab, ports, notes))
+        .collect();
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    nodes
+}
+
+fn node(
+    file: NodeFile,
+    is_first: bool,
+    address: Ipv4Addr,
+    lab: &Name,
+    ports: &mut Ports,
+    notes: &Notes,
+) -> Node {
+    let who = format!("node `{}`", file.name);
+    let bmc = format!("BMC of {who}");
+    let first = |port| is_first.then(|| local(port));
+    let vnc = file.vnc.or_else(|| first(5901));
+    let publish = file.publish.or_else(|| first(623));
+    let mac = default_mac(&file.name, lab);
+    let has_disk = !matches!(file.disk_mib, Read::Given(None, _));
+    Node {
+        address,
+        cpus: file.cpus.or(1).value,
+        memory_mib: file.memory_mib.or(1 << 10).value,
+        disk_mib: file.disk_mib.or(Some(8 << 10)).value,
+        nic: file.nic.or(NicModel::E1000e).value,
+        mac: file.mac.or(mac).value,
+        firmware: file.firmware.or(Firmware::Bios).value,
+        boot: boot(file.boot, has_disk, &who, notes),
+        fast_boot: file.fast_boot.or(true).value,
+        accel: file.accel.or(Accel::Auto).value,
+        power_on: file.power_on.or(true).value,
+        bmc: Bmc {
+            user: file.user.or_else(|| "admin".to_owned()).value,
+            password: file.password.or_else(|| "admin".to_owned()).value,
+            publish: ports.take(&bmc, "publish", Protocol::Udp, publish),
+        },
+        vnc: ports.take(&who, "vnc", Protocol::Tcp, vnc),
+        name: file.name,
+    }
+}
+
+fn boot(
+    read: Read<Vec<(BootDevice, usize)>>,
+    has_disk: bool,
+    who: &str,
+    notes: &Notes,
+) -> Vec<BootDevice> {
+    let Read::Given(list, at) = read else {
+        return match has_disk {
+            true => vec![BootDevice::Network, BootDevice::Disk],
+            false => vec![BootDevice::Network],
+        };
+    };
+    if list.is_empty() {
+        let message = format!("{who}: `boot` names nothing to boot from");
+        let hint = "write boot = [\"network\"], and power = \"off\" for a node that waits";
+        notes.add(Some(at), message, Some(hint.to_owned()));
+    }
+    for (n, (device, at)) in list.iter().enumerate() {
+        if list[..n].iter().any(|(earlier, _)| earlier == device) {
+            let message = format!("{who}: `boot` names \"{device}\" twice");
+            notes.add(Some(*at), message, None);
+        } else if *device == BootDevice::Disk && !has_disk {
+            let message = format!("{who}: `boot` names \"disk\", but it has none (disk = false)");
+            let hint = "give it a disk, such as disk = \"8GiB\", or leave \"disk\" out here";
+            notes.add(Some(*at), message, Some(hint.to_owned()));
+        }
+    }
+    list.into_iter().map(|(device, _)| device).collect()
+}
+
+/// A path to boot from is below the web root: somebody has to serve it.
+fn boot_needs_web(file: &LabFile, notes: &Notes) {
+    let (Service::On(dhcp), Service::Off(off)) = (&file.dhcp, &file.web) else {
+        return;
+    };
+    let (target, at) = match &dhcp.boot {
+        Read::Absent => (default_boot(), *off),
+        Read::Bad => return,
+        Read::Given(target, at) => (target.clone(), *at),
+    };
+    if is_url(&target) {
+        return;
+    }
+    let message = format!(
+        "service `dhcp`: `boot` is \"{target}\", a path below the web root, but web = false"
+    );
+    let hint = "give [dhcp] boot a URL, such as boot = \"http://HOST/boot.ipxe\"".to_owned();
+    notes.add(Some(at), message, Some(hint));
+}
+
+fn limit_nodes(files: &mut Vec<NodeFile>, notes: &Notes) {
+    if let Some(one_too_many) = files.get(MOST_NODES) {
+        let message = format!(
+            "{} nodes are too many: {MOST_NODES} is the most",
+            files.len()
+        );
+        notes.add(Some(one_too_many.at), message, None);
+        files.truncate(MOST_NODES);
+    }
+}
+
+fn check_names(files: &[NodeFile], notes: &Notes) {
+    let mut links: HashMap<LinkName, &NodeFile> = HashMap::new();
+    for file in files {
+        let name = &file.name;
+        let taken = TAKEN.iter().find(|(taken, _)| *taken == name.as_str());
+        if let Some((_, why)) = taken {
+            let message = format!("node `{name}`: {why}");
+            let hint = format!("call it something else, such as [node.{name}-1]");
+            notes.add(Some(file.at), message, Some(hint));
+        }
+        if let Some(other) = links.insert(LinkName::of(name), file) {
+            let message = format!(
+                "node `{name}`: its link would be called `{}` as that of node `{}` ({})",
+                LinkName::of(name),
+                other.name,
+                notes.place(other.at)
+            );
+            let hint = "give one of them a name of at most 15 characters";
+            notes.add(Some(file.at), message, Some(hint.to_owned()));
+        }
+    }
+}
+
+fn check_macs(files: &[NodeFile], lab: &Name, notes: &Notes) {
+    let mut macs: Vec<(Mac, At, &NodeFile)> = files
+        .iter()
+        .filter_map(|file| match file.mac {
+            Read::Absent => Some((default_mac(&file.name, lab), At::Default, file)),
+            Read::Bad => None,
+            Read::Given(mac, at) => Some((mac, At::File(at), file)),
+        })
+        .collect();
+    // Defaults first, so that a clash is told where the file can be changed.
+    macs.sort_by_key(|(_, at, _)| at.byte());
+    let mut seen: HashMap<Mac, (At, &NodeFile)> = HashMap::new();
+    for (mac, at, file) in macs {
+        let Some((other_at, other)) = seen.get(&mac) else {
+            seen.insert(mac, (at, file));
+            continue;
+        };
+        let message = format!(
+            "node `{}`: mac {mac} is taken by node `{}` ({})",
+            file.name,
+            other.name,
+            from(notes, *other_at)
+        );
+        let hint = match default_mac(&file.name, lab) {
+            own if own != mac => format!("leave `mac` out to get {own}"),
+            _ => format!("change it, or that of node `{}`", other.name),
+        };
+        notes.add(Some(at.byte().unwrap_or(file.at)), message, Some(hint));
+    }
+}
+
+/// The MAC address of a node for which the file gives none.
+///
+/// It depends on names alone, so that adding a node changes no other's.
+fn default_mac(node: &Name, lab: &Name) -> Mac {
+    match node.as_str() {
+        "node1" => "00:aa:bb:cc:dd:ee".parse().expect("this is a MAC address"),
+        node => Mac::derived(&format!("{lab}/{node}")),
+    }
+}
+
+fn default_subnet() -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 25, 0), 24)
+}
+
+fn default_boot() -> String {
+    "boot.ipxe".to_owned()
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn known(name: &str) -> Name {
+    Name::new(name).expect("the names in this file are names")
+}

@@ -1,0 +1,134 @@
+//! Published ports: who stands in whose way on the host.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use super::addresses::from;
+use super::report::Notes;
+use super::walk::{At, Item};
+
+/// The ports that the lab's members publish.
+pub(super) struct Ports<'a> {
+    notes: &'a Notes<'a>,
+    claims: Vec<Claim>,
+}
+
+struct Claim {
+    who: String,
+    key: &'static str,
+    protocol: Protocol,
+    socket: SocketAddr,
+    at: At,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        })
+    }
+}
+
+impl<'a> Ports<'a> {
+    pub(super) fn new(notes: &'a Notes<'a>) -> Self {
+        Self {
+            notes,
+            claims: Vec::new(),
+        }
+    }
+
+    /// Takes what `who` publishes by its `key`, if anything.
+    pub(super) fn take(
+        &mut self,
+        who: &str,
+        key: &'static str,
+        protocol: Protocol,
+        item: Item<Option<SocketAddr>>,
+    ) -> Option<SocketAddr> {
+        if let (Some(socket), true) = (item.value, item.at != At::Bad) {
+            self.claims.push(Claim {
+                who: who.to_owned(),
+                key,
+                protocol,
+                socket,
+                at: item.at,
+            });
+        }
+        item.value
+    }
+
+    /// Notes the ports that two members publish.
+    pub(super) fn check(mut self) {
+        // Defaults first, so that a clash is told where the file can be changed.
+        self.claims.sort_by_key(|claim| claim.at.byte());
+        for (n, claim) in self.claims.iter().enumerate() {
+            let clash = self.claims[..n].iter().find(|other| {
+                other.protocol == claim.protocol && overlap(other.socket, claim.socket)
+            });
+            let Some(other) = clash else { continue };
+            let which = match other.socket == claim.socket {
+                true => String::new(),
+                false => format!(", which publishes {}", other.socket),
+            };
+            let message = format!(
+                "{}: {} {} is taken by {}{which} ({})",
+                claim.who,
+                claim.protocol,
+                claim.socket,
+                other.who,
+                from(self.notes, other.at)
+            );
+            let hint = self.free(claim).map(|free| {
+                format!(
+                    "write {key} = \"{free}\", or {key} = false",
+                    key = claim.key
+                )
+            });
+            self.notes.add(claim.at.byte(), message, hint);
+        }
+    }
+
+    /// The next port on the same address that no member publishes.
+    fn free(&self, claim: &Claim) -> Option<SocketAddr> {
+        (claim.socket.port()..=u16::MAX)
+            .map(|port| SocketAddr::new(claim.socket.ip(), port))
+            .find(|socket| {
+                let same = |other: &&Claim| other.protocol == claim.protocol;
+                let mut others = self.claims.iter().filter(same);
+                !others.any(|other| overlap(other.socket, *socket))
+            })
+    }
+}
+
+/// Whether both cannot be bound at a time.
+///
+/// Linux binds `[::]` for IPv4 as well, unless `net.ipv6.bindv6only` is set.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let (x, y) = (a.ip().to_canonical(), b.ip().to_canonical());
+    let covers =
+        |wild: IpAddr, other: IpAddr| wild.is_unspecified() && (wild.is_ipv6() || other.is_ipv4());
+    a.port() == b.port() && (x == y || covers(x, y) || covers(y, x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_stands_in_the_way_of_every_address_that_it_covers() {
+        let overlap = |a: &str, b: &str| overlap(a.parse().unwrap(), b.parse().unwrap());
+        assert!(overlap("127.0.0.1:623", "0.0.0.0:623"));
+        assert!(overlap("[::]:623", "127.0.0.1:623"));
+        assert!(overlap("[::ffff:127.0.0.1]:623", "127.0.0.1:623"));
+        assert!(!overlap("127.0.0.1:623", "127.0.0.2:623"));
+        assert!(!overlap("0.0.0.0:623", "[::1]:623"));
+        assert!(!overlap("127.0.0.1:623", "0.0.0.0:624"));
+    }
+}

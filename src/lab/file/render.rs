@@ -1,0 +1,125 @@
+//! The reverse: a [`Lab`] as a lab file in which every key stands.
+
+use std::fmt::{self, Display, Write};
+use std::net::SocketAddr;
+
+use toml::Value;
+
+use super::value::{BUILT_IN, spell_lease, spell_size};
+use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
+
+/// Spells `lab` as a lab file that [`load`](super::load) makes the same lab of.
+#[must_use]
+pub fn render(lab: &Lab) -> String {
+    let mut text = String::new();
+    write_lab(&mut text, lab).expect("a String takes all that is written");
+    text
+}
+
+fn write_lab(out: &mut String, lab: &Lab) -> fmt::Result {
+    writeln!(
+        out,
+        "# Every key of this lab, as docs/lab-file.md describes it."
+    )?;
+    writeln!(out, "name = {}", quoted(&lab.name))?;
+    // A `false` belongs to the file's first table, so it stands before all others.
+    let absent = [
+        ("dhcp", lab.dhcp.is_none()),
+        ("web", lab.web.is_none()),
+        ("ssh", lab.ssh.is_none()),
+        ("node", lab.nodes.is_empty()),
+    ];
+    for (key, _) in absent.iter().filter(|(_, absent)| *absent) {
+        writeln!(out, "{key} = false")?;
+    }
+    writeln!(out, "\n[network]")?;
+    writeln!(out, "subnet = {}", quoted(lab.network.subnet))?;
+    writeln!(out, "gateway = {}", quoted(lab.network.gateway))?;
+    if let Some(dhcp) = &lab.dhcp {
+        write_dhcp(out, dhcp)?;
+    }
+    if let Some(web) = &lab.web {
+        write_web(out, web)?;
+    }
+    if let Some(ssh) = &lab.ssh {
+        write_ssh(out, ssh)?;
+    }
+    lab.nodes.iter().try_for_each(|node| write_node(out, node))
+}
+
+fn write_dhcp(out: &mut String, dhcp: &Dhcp) -> fmt::Result {
+    let (first, last) = dhcp.pool;
+    writeln!(out, "\n[dhcp]")?;
+    writeln!(out, "address = {}", quoted(dhcp.address))?;
+    writeln!(out, "pool = {}", quoted(format_args!("{first}-{last}")))?;
+    writeln!(out, "lease = {}", quoted(spell_lease(dhcp.lease)))?;
+    writeln!(out, "tftproot = {}", root(&dhcp.tftproot))?;
+    writeln!(out, "boot = {}", quoted(&dhcp.boot))
+}
+
+fn write_web(out: &mut String, web: &Web) -> fmt::Result {
+    writeln!(out, "\n[web]")?;
+    writeln!(out, "address = {}", quoted(web.address))?;
+    writeln!(out, "root = {}", root(&web.root))?;
+    writeln!(out, "server = {}", quoted(web.server))?;
+    writeln!(out, "publish = {}", publish(web.publish))
+}
+
+fn write_ssh(out: &mut String, ssh: &Ssh) -> fmt::Result {
+    writeln!(out, "\n[ssh]")?;
+    writeln!(out, "address = {}", quoted(ssh.address))?;
+    writeln!(out, "publish = {}", publish(ssh.publish))
+}
+
+fn write_node(out: &mut String, node: &Node) -> fmt::Result {
+    let disk = match node.disk_mib {
+        Some(mib) => quoted(spell_size(mib)),
+        None => "false".to_owned(),
+    };
+    let boot: Vec<_> = node.boot.iter().map(quoted).collect();
+    writeln!(out, "\n[node.{}]", node.name)?;
+    writeln!(out, "address = {:<25}# its BMC", quoted(node.address))?;
+    writeln!(out, "cpus = {}", node.cpus)?;
+    writeln!(
+        out,
+        "memory = {}",
+        quoted(spell_size(node.memory_mib.into()))
+    )?;
+    writeln!(out, "disk = {disk}")?;
+    writeln!(out, "nic = {}", quoted(node.nic))?;
+    writeln!(out, "mac = {}", quoted(node.mac))?;
+    writeln!(out, "firmware = {}", quoted(node.firmware))?;
+    writeln!(out, "boot = [{}]", boot.join(", "))?;
+    writeln!(out, "fast_boot = {}", node.fast_boot)?;
+    writeln!(out, "accel = {}", quoted(node.accel))?;
+    writeln!(
+        out,
+        "power = \"{}\"",
+        if node.power_on { "on" } else { "off" }
+    )?;
+    writeln!(out, "vnc = {}", publish(node.vnc))?;
+    writeln!(out, "\n[node.{}.bmc]", node.name)?;
+    writeln!(out, "user = {}", quoted(&node.bmc.user))?;
+    writeln!(out, "password = {}", quoted(&node.bmc.password))?;
+    writeln!(out, "publish = {}", publish(node.bmc.publish))
+}
+
+/// A path that is no UTF-8 cannot be spelled in TOML; none comes out of a lab file.
+fn root(root: &Root) -> String {
+    match root {
+        Root::Embedded => quoted(BUILT_IN),
+        Root::Dir(path) => quoted(path.display()),
+    }
+}
+
+fn publish(socket: Option<SocketAddr>) -> String {
+    match socket {
+        Some(socket) => quoted(socket),
+        None => "false".to_owned(),
+    }
+}
+
+/// `value` as a TOML string.
+fn quoted(value: impl Display) -> String {
+    Value::from(value.to_string()).to_string()
+}

@@ -1,0 +1,329 @@
+//! How single values are spelled: sizes, durations, addresses, choices.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use toml::de::DeValue;
+
+use super::Origin;
+use super::report::shown;
+use super::walk::{Wrong, either, nearest};
+use crate::lab::mac::BadMac;
+use crate::lab::{Mac, Name, Root};
+
+/// The spelling of [`Root::Embedded`].
+pub(super) const BUILT_IN: &str = "built-in";
+
+/// Below two minutes dnsmasq gives two minutes; a year is nearer to a slip than to a wish.
+const LEASE: (u64, u64) = (120, 365 * 86_400);
+
+pub(super) fn text<'v>(value: &'v DeValue, what: &str) -> Result<&'v str, Wrong> {
+    value.as_str().ok_or_else(|| Wrong::want(what))
+}
+
+pub(super) fn name(value: &DeValue) -> Result<Name, Wrong> {
+    const WHAT: &str = "1 to 32 lower-case letters, digits and hyphens, a letter or digit first";
+    Name::new(text(value, WHAT)?).map_err(|_| Wrong::want(WHAT))
+}
+
+pub(super) fn boolean(value: &DeValue) -> Result<bool, Wrong> {
+    value.as_bool().ok_or_else(|| Wrong::want("true or false"))
+}
+
+/// One of `choices`, by the word that its `Display` spells.
+pub(super) fn choice<T: Copy + Display>(value: &DeValue, choices: &[T]) -> Result<T, Wrong> {
+    let words: Vec<String> = choices.iter().map(T::to_string).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    word(value, &words).map(|n| choices[n])
+}
+
+/// The index of the one of `words` that `value` is.
+fn word(value: &DeValue, words: &[&str]) -> Result<usize, Wrong> {
+    let list = either(words, '"');
+    let typed = text(value, &list)?;
+    let found = words.iter().position(|word| *word == typed);
+    found.ok_or_else(|| {
+        let wrong = Wrong::want(list);
+        match nearest(typed, words) {
+            Some(near) => wrong.hint(format!("did you mean \"{near}\"?")),
+            None => wrong,
+        }
+    })
+}
+
+pub(super) fn power(value: &DeValue) -> Result<bool, Wrong> {
+    word(value, &["on", "off"])
+        .map(|n| n == 0)
+        .map_err(|wrong| match value.as_bool() {
+            Some(true) => wrong.hint("write power = \"on\""),
+            Some(false) => wrong.hint("write power = \"off\""),
+            None => wrong,
+        })
+}
+
+pub(super) fn cpus(value: &DeValue) -> Result<u8, Wrong> {
+    let number = value.as_integer();
+    number
+        .and_then(|n| u8::from_str_radix(n.as_str(), n.radix()).ok())
+        .filter(|n| (1..=64).contains(n))
+        .ok_or_else(|| Wrong::want("a whole number from 1 to 64"))
+}
+
+pub(super) fn subnet(value: &DeValue) -> Result<Ipv4Net, Wrong> {
+    const WHAT: &str = "an IPv4 subnet such as \"192.168.25.0/24\"";
+    let typed = text(value, WHAT)?;
+    let net: Ipv4Net = typed.parse().map_err(|_| {
+        let wrong = Wrong::want(WHAT);
+        match typed.parse::<Ipv4Addr>() {
+            Ok(address) => wrong.hint(format!("a subnet has a prefix length: \"{address}/24\"")),
+            Err(_) => wrong,
+        }
+    })?;
+    if !(8..=29).contains(&net.prefix_len()) {
+        let want = "a prefix length from 8 to 29";
+        let why = "a /29 is the smallest subnet that holds the gateway, three services, a node and a pool";
+        return Err(Wrong::want(want).hint(why));
+    }
+    if net.addr() != net.network() {
+        let hint = format!("write \"{}\"", net.trunc());
+        return Err(Wrong::want("the subnet's first address before the slash").hint(hint));
+    }
+    let special: [Ipv4Net; 3] = [(0, 8), (127, 8), (224, 3)]
+        .map(|(first, prefix)| Ipv4Net::new_assert(Ipv4Addr::new(first, 0, 0, 0), prefix));
+    if special
+        .iter()
+        .any(|special| special.contains(&net) || net.contains(special))
+    {
+        let hint = "take a private one, from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16";
+        return Err(Wrong::want("a subnet whose addresses hosts can have").hint(hint));
+    }
+    Ok(net)
+}
+
+pub(super) fn address(value: &DeValue) -> Result<Ipv4Addr, Wrong> {
+    const WHAT: &str = "an IPv4 address such as \"192.168.25.5\"";
+    let typed = text(value, WHAT)?;
+    typed.parse().map_err(|_| {
+        let wrong = Wrong::want(WHAT);
+        match typed.parse::<Ipv4Net>() {
+            Ok(net) => wrong.hint(format!(
+                "the prefix length belongs to [network] subnet alone: \"{}\"",
+                net.addr()
+            )),
+            Err(_) => wrong,
+        }
+    })
+}
+
+pub(super) fn pool(value: &DeValue) -> Result<(Ipv4Addr, Ipv4Addr), Wrong> {
+    const WHAT: &str =
+        "first and last address with a hyphen between, such as \"192.168.25.100-192.168.25.200\"";
+    let typed = text(value, WHAT)?;
+    let (first, last) = typed.split_once('-').ok_or_else(|| Wrong::want(WHAT))?;
+    let parse = |part: &str| part.trim().parse::<Ipv4Addr>();
+    let (Ok(first), Ok(last)) = (parse(first), parse(last)) else {
+        return Err(Wrong::want(WHAT));
+    };
+    if first > last {
+        let hint = format!("write \"{last}-{first}\"");
+        return Err(Wrong::want("the lower address first").hint(hint));
+    }
+    Ok((first, last))
+}
+
+pub(super) fn mac(value: &DeValue) -> Result<Mac, Wrong> {
+    const WHAT: &str = "six hexadecimal pairs such as \"00:aa:bb:cc:dd:ee\"";
+    text(value, WHAT)?.parse().map_err(|bad| match bad {
+        BadMac::Spelling(_) => Wrong::want(WHAT),
+        BadMac::Group(_) => Wrong::want("an address whose first byte is even")
+            .hint("an odd first byte marks a group of NICs, which no single NIC can be"),
+        BadMac::Zero => Wrong::want("an address that is not all zero"),
+    })
+}
+
+/// An address and port of the host, or `false` for none.
+pub(super) fn publish(value: &DeValue, example: &str) -> Result<Option<SocketAddr>, Wrong> {
+    let want = || Wrong::want(format!("\"ADDRESS:PORT\" such as \"{example}\", or false"));
+    let typed = match value {
+        DeValue::Boolean(false) => return Ok(None),
+        DeValue::Integer(port) => {
+            return Err(want().hint(format!("write \"127.0.0.1:{}\"", shown(port.as_str()))));
+        }
+        _ => value.as_str().ok_or_else(want)?,
+    };
+    let socket: SocketAddr = typed.parse().map_err(|_| {
+        let port = typed.trim_start_matches(':');
+        match (port.parse::<u16>(), typed.split_once(':')) {
+            (Ok(port), _) => want().hint(format!("write \"127.0.0.1:{port}\"")),
+            (_, Some(("localhost", port))) => {
+                want().hint(format!("write \"127.0.0.1:{}\"", shown(port)))
+            }
+            (_, Some(("" | "*", port))) => want().hint(format!(
+                "for all addresses of the host, write \"0.0.0.0:{}\"",
+                shown(port)
+            )),
+            _ => want(),
+        }
+    })?;
+    let group = match socket.ip() {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_multicast(),
+    };
+    if group {
+        return Err(Wrong::want("an address that this host can have"));
+    }
+    if socket.port() == 0 {
+        return Err(Wrong::want("a port from 1 to 65535"));
+    }
+    Ok(Some(socket))
+}
+
+pub(super) fn lease(value: &DeValue) -> Result<Duration, Wrong> {
+    const WHAT: &str = "a duration such as \"1h\", \"30m\" or \"120s\"";
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let (number, unit) = quantity(text(value, WHAT)?, WHAT)?;
+    let Some((_, scale)) = units.iter().find(|(name, _)| *name == unit) else {
+        return Err(bad_unit(number, unit, WHAT, &units));
+    };
+    match number.checked_mul(*scale) {
+        Some(seconds) if (LEASE.0..=LEASE.1).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        Some(seconds) if seconds < LEASE.0 => Err(Wrong::want("2m to 365d")
+            .hint("dnsmasq gives no lease below two minutes: write \"2m\"")),
+        _ => Err(Wrong::want("2m to 365d")),
+    }
+}
+
+/// A size in MiB, within `range`.
+pub(super) fn size(value: &DeValue, what: &str, range: (u64, u64)) -> Result<u64, Wrong> {
+    let units = [("MiB", 1), ("GiB", 1 << 10), ("TiB", 1 << 20)];
+    if let DeValue::Integer(number) = value {
+        let hint = format!(
+            "a size has a unit: \"{0}MiB\" or \"{0}GiB\"",
+            shown(number.as_str())
+        );
+        return Err(Wrong::want(what).hint(hint));
+    }
+    let (number, unit) = quantity(text(value, what)?, what)?;
+    let Some((_, scale)) = units.iter().find(|(name, _)| *name == unit) else {
+        return Err(bad_unit(number, unit, what, &units));
+    };
+    number
+        .checked_mul(*scale)
+        .filter(|mib| (range.0..=range.1).contains(mib))
+        .ok_or_else(|| {
+            Wrong::want(format!(
+                "{} to {}",
+                spell_size(range.0),
+                spell_size(range.1)
+            ))
+        })
+}
+
+/// Splits `1GiB` into number and unit; blanks between them do no harm.
+fn quantity<'v>(typed: &'v str, what: &str) -> Result<(u64, &'v str), Wrong> {
+    let digits = typed.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return Err(Wrong::want(what));
+    }
+    let (number, unit) = typed.split_at(digits);
+    // A number that u64 cannot hold is beyond every range here.
+    Ok((number.parse().unwrap_or(u64::MAX), unit.trim()))
+}
+
+fn bad_unit(number: u64, unit: &str, what: &str, units: &[(&str, u64)]) -> Wrong {
+    let names: Vec<_> = units.iter().map(|(name, _)| *name).collect();
+    let list = either(&names, '`');
+    let initial = |name: &str| name.chars().next().map(|c| c.to_ascii_lowercase());
+    let alike = names.iter().find(|name| initial(name) == initial(unit));
+    let hint = match (unit, alike) {
+        ("", _) => format!("the unit is missing: {list}"),
+        (unit, _) if unit.contains(|c: char| c.is_ascii_digit()) => {
+            format!("write one whole number and one unit: {list}")
+        }
+        (_, Some(alike)) => format!("did you mean \"{number}{alike}\"?"),
+        (unit, None) => format!("the unit `{}` is none of {list}", shown(unit)),
+    };
+    Wrong::want(what).hint(hint)
+}
+
+/// `mib` as a lab file spells it.
+pub(super) fn spell_size(mib: u64) -> String {
+    match mib {
+        mib if mib > 0 && mib % (1 << 20) == 0 => format!("{}TiB", mib >> 20),
+        mib if mib > 0 && mib % (1 << 10) == 0 => format!("{}GiB", mib >> 10),
+        mib => format!("{mib}MiB"),
+    }
+}
+
+/// `lease` as a lab file spells it.
+pub(super) fn spell_lease(lease: Duration) -> String {
+    match lease.as_secs() {
+        s if s > 0 && s % 3600 == 0 => format!("{}h", s / 3600),
+        s if s > 0 && s % 60 == 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
+/// A folder, relative to that of the lab file; `built-in` for the files in the binary.
+pub(super) fn root(value: &DeValue, origin: &Origin) -> Result<Root, Wrong> {
+    let want = || Wrong::want(format!("a folder, or \"{BUILT_IN}\""));
+    let typed = value.as_str().ok_or_else(want)?;
+    if typed.is_empty() || typed.chars().any(char::is_control) {
+        return Err(want());
+    }
+    if typed == BUILT_IN {
+        return Ok(Root::Embedded);
+    }
+    let path = origin.folder.join(Path::new(typed));
+    let path: PathBuf = path
+        .components()
+        .filter(|part| *part != Component::CurDir)
+        .collect();
+    Ok(Root::Dir(path))
+}
+
+/// Where iPXE goes: a URL, or a path below the web root.
+pub(super) fn boot_target(value: &DeValue) -> Result<String, Wrong> {
+    const WHAT: &str = "a URL, or a path below the web root such as \"boot.ipxe\"";
+    let typed = text(value, WHAT)?;
+    // DHCP carries it in one option of at most 255 bytes, dnsmasq's file in one line.
+    let carried = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\');
+    if typed.is_empty() || typed.len() > 255 || !typed.bytes().all(carried) {
+        let hint = "1 to 255 ASCII characters; write blanks, quotes and the like as %20, %22, …";
+        return Err(Wrong::want(WHAT).hint(hint));
+    }
+    if !is_url(typed) && typed.split('/').any(|part| part == "..") {
+        return Err(Wrong::want("a path that does not leave the web root"));
+    }
+    Ok(typed.to_owned())
+}
+
+/// Whether a boot target stands by itself, without the lab's web server.
+pub(super) fn is_url(target: &str) -> bool {
+    target.contains("://")
+}
+
+/// A user name or password that IPMI and lan.conf can carry.
+pub(super) fn credential(value: &DeValue) -> Result<String, Wrong> {
+    const WHAT: &str = "1 to 16 ASCII letters, digits and signs";
+    let typed = text(value, WHAT)?;
+    if typed.is_empty() {
+        return Err(Wrong::want(WHAT));
+    }
+    if typed.len() > 16 {
+        let hint = format!("IPMI 2.0 gives it 16 bytes; this has {}", typed.len());
+        return Err(Wrong::want(WHAT).hint(hint));
+    }
+    // ipmi_sim 2.0.33 ends a quoted name at a blank: "ASCII password or username
+    // doesn't end in '"'"; all other signs let ipmitool in. Quotes and backslashes
+    // do too, but not in every shell and log that they pass.
+    let carried = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '\\');
+    if !typed.chars().all(carried) {
+        let hint = "leave out blanks, quotes, backslashes and control characters";
+        return Err(Wrong::want(WHAT).hint(hint));
+    }
+    Ok(typed.to_owned())
+}

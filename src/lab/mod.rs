@@ -1,0 +1,315 @@
+//! What a lab is: checked values, no I/O.
+//!
+//! How a lab file spells them is [`mod@file`]'s; what is made of them on a host
+//! is decided by [`plan`](crate::plan).
+
+pub mod file;
+pub mod mac;
+pub mod name;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+pub use mac::Mac;
+pub use name::{LinkName, Name};
+
+/// A lab that has been checked: every name, address and port in it can be used as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lab {
+    /// The lab's name: its directories and namespaces carry it.
+    pub name: Name,
+    /// The one network that all members share.
+    pub network: Network,
+    /// DHCP and TFTP, by dnsmasq.
+    pub dhcp: Option<Dhcp>,
+    /// HTTP, by an installed httpd.
+    pub web: Option<Web>,
+    /// The way in, by sshd.
+    pub ssh: Option<Ssh>,
+    /// The virtual servers, in the order of their names.
+    pub nodes: Vec<Node>,
+}
+
+/// The lab's network: one bridge in the fabric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The IPv4 subnet, /8 to /29.
+    pub subnet: Ipv4Net,
+    /// The address of the fabric's bridge.
+    pub gateway: Ipv4Addr,
+}
+
+/// The lab's DHCP and TFTP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dhcp {
+    /// The member's name; `dhcp`.
+    pub name: Name,
+    /// Where it listens.
+    pub address: Ipv4Addr,
+    /// First and last address that it gives out.
+    pub pool: (Ipv4Addr, Ipv4Addr),
+    /// How long a lease lasts, at least two minutes (dnsmasq's floor).
+    pub lease: Duration,
+    /// What it serves over TFTP.
+    pub tftproot: Root,
+    /// What an iPXE client is sent to: a URL, or a path below the web root.
+    pub boot: String,
+}
+
+/// The lab's HTTP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Web {
+    /// The member's name; `web`.
+    pub name: Name,
+    /// Where it listens, on port 80.
+    pub address: Ipv4Addr,
+    /// What it serves.
+    pub root: Root,
+    /// Which program serves it.
+    pub server: HttpServer,
+    /// Where the host can reach it, if anywhere.
+    pub publish: Option<SocketAddr>,
+}
+
+/// The lab's SSH server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ssh {
+    /// The member's name; `ssh`.
+    pub name: Name,
+    /// Where it listens, on port 22.
+    pub address: Ipv4Addr,
+    /// Where the host can reach it, if anywhere.
+    pub publish: Option<SocketAddr>,
+}
+
+/// A folder that a service serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Root {
+    /// The files that are built into the binary.
+    Embedded,
+    /// A folder of the host, absolute.
+    Dir(PathBuf),
+}
+
+/// The programs that can serve HTTP, in the order in which they are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HttpServer {
+    /// The first of the others that is installed.
+    Auto,
+    /// lighttpd(8).
+    Lighttpd,
+    /// nginx(8).
+    Nginx,
+    /// apache2(8), httpd(8) elsewhere.
+    Apache,
+    /// The httpd applet of busybox(1).
+    Busybox,
+}
+
+/// A virtual server and its BMC, in one namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// The node's name, also its host name by DHCP.
+    pub name: Name,
+    /// The address of `br-bmc`, on which the BMC answers.
+    pub address: Ipv4Addr,
+    /// Virtual CPUs, 1 to 64.
+    pub cpus: u8,
+    /// Memory in MiB, 64 or more.
+    pub memory_mib: u32,
+    /// Size of the disk in MiB; none for a node without one.
+    pub disk_mib: Option<u64>,
+    /// What kind of NIC the guest sees.
+    pub nic: NicModel,
+    /// The MAC address of that NIC.
+    pub mac: Mac,
+    /// The firmware that starts the guest.
+    pub firmware: Firmware,
+    /// Where the firmware looks for something to boot, in this order.
+    pub boot: Vec<BootDevice>,
+    /// Whether the iPXE banner's two seconds are skipped by a key on the serial line.
+    pub fast_boot: bool,
+    /// How the guest's instructions are run.
+    pub accel: Accel,
+    /// Whether the node is on when the lab comes up.
+    pub power_on: bool,
+    /// Its BMC.
+    pub bmc: Bmc,
+    /// Where the host can reach its VNC console, if anywhere.
+    pub vnc: Option<SocketAddr>,
+}
+
+/// A node's BMC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bmc {
+    /// The administrator's name, 1 to 16 bytes (IPMI 2.0, section 22.28).
+    pub user: String,
+    /// The administrator's password, 1 to 16 bytes (IPMI 2.0, section 22.30, for LAN 1.5).
+    pub password: String,
+    /// Where the host can reach it over UDP, if anywhere.
+    pub publish: Option<SocketAddr>,
+}
+
+/// The NICs of QEMU that the firmware can boot from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NicModel {
+    /// Intel 82574L, looks like iron and boots fast.
+    E1000e,
+    /// Intel 82540EM.
+    E1000,
+    /// virtio-net.
+    VirtioNet,
+    /// VMware's paravirtual NIC.
+    Vmxnet3,
+    /// Realtek 8139.
+    Rtl8139,
+}
+
+/// The firmware of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// SeaBIOS.
+    Bios,
+    /// OVMF (EDK2).
+    Uefi,
+}
+
+/// Something that firmware can boot from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootDevice {
+    /// PXE over the NIC.
+    Network,
+    /// The disk.
+    Disk,
+}
+
+/// How a guest's instructions are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Accel {
+    /// KVM where it truly runs code, else TCG.
+    Auto,
+    /// KVM, or `up` fails.
+    Kvm,
+    /// QEMU's own translator.
+    Tcg,
+}
+
+/// A service as the network sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat<'a> {
+    /// The member.
+    pub name: &'a Name,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Where the host can reach it, if anywhere.
+    pub publish: Option<SocketAddr>,
+}
+
+impl Lab {
+    /// The services, in the order of the lab file.
+    #[must_use]
+    pub fn services(&self) -> Vec<Seat<'_>> {
+        let dhcp = self.dhcp.as_ref().map(|dhcp| Seat {
+            name: &dhcp.name,
+            address: dhcp.address,
+            publish: None,
+        });
+        let web = self.web.as_ref().map(|web| Seat {
+            name: &web.name,
+            address: web.address,
+            publish: web.publish,
+        });
+        let ssh = self.ssh.as_ref().map(|ssh| Seat {
+            name: &ssh.name,
+            address: ssh.address,
+            publish: ssh.publish,
+        });
+        [dhcp, web, ssh].into_iter().flatten().collect()
+    }
+}
+
+impl Lab {
+    /// Moves every published port up by `offset`, so that two copies of one
+    /// lab can be up at a time.
+    ///
+    /// # Errors
+    /// [`PortBeyond`] when a port would leave the 65535 that there are.
+    pub fn with_port_offset(mut self, offset: u16) -> Result<Self, PortBeyond> {
+        let services = [
+            self.web.as_mut().map(|web| (&web.name, &mut web.publish)),
+            self.ssh.as_mut().map(|ssh| (&ssh.name, &mut ssh.publish)),
+        ];
+        let nodes = self.nodes.iter_mut().flat_map(|node| {
+            [
+                (&node.name, &mut node.bmc.publish),
+                (&node.name, &mut node.vnc),
+            ]
+        });
+        for (whose, publish) in services.into_iter().flatten().chain(nodes) {
+            let Some(socket) = publish else { continue };
+            let port = socket.port();
+            let moved = port.checked_add(offset).ok_or_else(|| PortBeyond {
+                whose: whose.clone(),
+                port,
+                offset,
+            })?;
+            socket.set_port(moved);
+        }
+        Ok(self)
+    }
+}
+
+/// A published port cannot be moved as far as was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot add {offset} to port {port} of `{whose}`: ports end at 65535")]
+pub struct PortBeyond {
+    /// The member that the port leads to.
+    pub whose: Name,
+    /// The port as the lab file has it.
+    pub port: u16,
+    /// What was to be added.
+    pub offset: u16,
+}
+
+macro_rules! spelled {
+    ($type:ty { $($variant:ident => $text:literal),+ $(,)? }) => {
+        impl $type {
+            /// All of them, as a lab file spells them.
+            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $text),+ })
+            }
+        }
+    };
+}
+
+spelled!(HttpServer {
+    Auto => "auto",
+    Lighttpd => "lighttpd",
+    Nginx => "nginx",
+    Apache => "apache",
+    Busybox => "busybox",
+});
+spelled!(NicModel {
+    E1000e => "e1000e",
+    E1000 => "e1000",
+    VirtioNet => "virtio-net",
+    Vmxnet3 => "vmxnet3",
+    Rtl8139 => "rtl8139",
+});
+spelled!(Firmware { Bios => "bios", Uefi => "uefi" });
+spelled!(BootDevice { Network => "network", Disk => "disk" });
+spelled!(Accel { Auto => "auto", Kvm => "kvm", Tcg => "tcg" });

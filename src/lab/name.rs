@@ -1,0 +1,169 @@
+//! Names: of labs, members and links.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a lab or a member: `^[a-z0-9][a-z0-9-]{0,31}$`.
+///
+/// A name becomes a directory, a log prefix, a host name (RFC 1123) and a
+/// part of a netns name, so it holds nothing that any of these would escape.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+/// A text that is no name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no name: use 1 to 32 lower-case letters, digits and hyphens, a letter or digit first"
+)]
+pub struct BadName(pub String);
+
+impl Name {
+    /// The most bytes that a name holds.
+    pub const MOST: usize = 32;
+
+    /// Checks `text` and makes it a name.
+    ///
+    /// # Errors
+    /// [`BadName`] when `text` is anything but 1 to 32 of `a-z`, `0-9` and `-`,
+    /// or starts with a hyphen.
+    pub fn new(text: &str) -> Result<Self, BadName> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if text.is_empty()
+            || text.len() > Self::MOST
+            || text.starts_with('-')
+            || !text.bytes().all(allowed)
+        {
+            return Err(BadName(text.chars().take(64).collect()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Name {
+    /// The name of a lab that nobody has named.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        Self::new(&text)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+/// The name of a link, at most 15 bytes.
+///
+/// The kernel refuses longer ones (`IFNAMSIZ` of `<linux/if.h>` is 16, with
+/// the closing NUL).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LinkName(String);
+
+impl LinkName {
+    const MOST: usize = 15;
+
+    /// The link that stands for `member` in the fabric.
+    ///
+    /// A name that is too long for a link, or that a link of the fabric has
+    /// already, keeps its first 8 bytes and gains 6 digits of a hash, so that
+    /// two long names with one beginning stay apart: `controller-rack-07`
+    /// becomes `controll-5f1c2a`.
+    #[must_use]
+    pub fn of(member: &Name) -> Self {
+        let name = member.as_str();
+        if name.len() <= Self::MOST && !matches!(name, "lo" | "lab0") {
+            return Self(name.to_owned());
+        }
+        // FNV-1a: stable between versions and machines, which std's hasher is not.
+        let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        Self(format!("{name:.8}-{:06x}", hash & 0x00ff_ffff))
+    }
+
+    /// The fabric's bridge: `lab0`.
+    #[must_use]
+    pub fn fabric() -> Self {
+        Self("lab0".to_owned())
+    }
+
+    /// The loopback link.
+    #[must_use]
+    pub fn lo() -> Self {
+        Self("lo".to_owned())
+    }
+
+    /// A member's link to the fabric: `eth0`.
+    #[must_use]
+    pub fn eth0() -> Self {
+        Self("eth0".to_owned())
+    }
+
+    /// The bridge in a node's namespace, which the BMC's address is on: `br-bmc`.
+    #[must_use]
+    pub fn br_bmc() -> Self {
+        Self("br-bmc".to_owned())
+    }
+
+    /// The TAP device of a node's NIC: `tap0`.
+    #[must_use]
+    pub fn tap() -> Self {
+        Self("tap0".to_owned())
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_escape_are_refused() {
+        for bad in ["", "-x", "..", "a/b", "a b", "Ä", "A", "a_b", "a\n"] {
+            assert!(Name::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(Name::new(&"a".repeat(300)).is_err());
+        assert!(Name::new(&"a".repeat(32)).is_ok());
+    }
+
+    #[test]
+    fn two_long_names_with_one_beginning_get_two_links() {
+        let link = |name: &str| LinkName::of(&Name::new(name).unwrap()).as_str().to_owned();
+        assert_eq!(link("web"), "web");
+        assert_ne!(link("controller-rack-07"), link("controller-rack-08"));
+        assert!(link("controller-rack-07").len() <= 15);
+    }
+}
