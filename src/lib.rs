@@ -1,3 +1,4 @@
 //! nsplay: the bare-metal lab that runs anywhere Linux runs.
 
+pub mod image;
 pub mod lab;
