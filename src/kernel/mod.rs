@@ -1,0 +1,14 @@
+//! The kernel: namespaces, links, mounts and processes.
+//!
+//! All `unsafe` of nsplay is here. What is made with it is decided elsewhere.
+#![allow(unsafe_code)]
+
+pub mod clone;
+pub mod inotify;
+pub mod kvm;
+pub mod mount;
+pub mod net;
+pub mod netns;
+pub mod process;
+pub mod reaper;
+pub mod tap;

@@ -1,0 +1,346 @@
+//! Carries [`Step`]s out: network namespaces by netns-rs, links, addresses and routes over
+//! rtnetlink, sysctls by writing `/proc/sys`.
+//!
+//! There is one netlink socket for each namespace, opened once. All requests
+//! for a namespace are sent before the first answer is awaited; the kernel
+//! takes them in order, so a later request may build on an earlier one. That
+//! works because nsplay chooses the links' indexes itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use ipnet::IpNet;
+use nix::net::if_::if_nametoindex;
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
+use rtnetlink::packet_route::link::{BridgeStpState, InfoData, InfoVeth};
+use rtnetlink::{
+    AddressMessageBuilder, Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    RouteMessageBuilder,
+};
+
+use super::netns::{self, Netns, NetnsError};
+use super::tap;
+use crate::lab::{LinkName, Name};
+use crate::step::{Place, Step};
+
+/// The members' network namespaces, which last as long as this value and the processes in them.
+#[derive(Debug, Default)]
+pub struct Members(BTreeMap<Name, Netns>);
+
+impl Members {
+    /// The namespace of `member`.
+    ///
+    /// # Errors
+    /// NotFound when the plan made none of that name.
+    pub fn get(&self, member: &Name) -> io::Result<&Netns> {
+        self.0.get(member).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("no network namespace `{member}`"),
+            )
+        })
+    }
+
+    /// All members and their namespaces, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Netns)> {
+        self.0.iter()
+    }
+}
+
+/// A step that cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// A namespace.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// Anything else.
+    #[error("cannot carry out `{step}`")]
+    Step {
+        /// The step, as a command.
+        step: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The netlink socket itself.
+    #[error("cannot open a netlink socket in `{place}`")]
+    Socket {
+        /// In which namespace.
+        place: Place,
+        /// What the kernel says.
+        source: io::Error,
+    },
+}
+
+impl NetError {
+    fn step(step: &Step, source: io::Error) -> Self {
+        Self::Step {
+            step: step.to_string(),
+            source,
+        }
+    }
+}
+
+/// Carries out `steps`: the fabric's first, then all members' at once.
+///
+/// # Errors
+/// The first step that failed. What was made until then goes with the lab's namespaces.
+pub async fn carry_out(steps: &[Step]) -> Result<Members, NetError> {
+    let mut members = Members::default();
+    for step in steps {
+        if let Step::AddNetns(name) = step {
+            members.0.insert(name.clone(), Netns::add(name)?);
+        }
+    }
+    let mut places: Vec<(Place, Vec<&Step>)> = vec![(Place::Fabric, Vec::new())];
+    for step in steps {
+        let Some(place) = step.place() else { continue };
+        match places.iter_mut().find(|(known, _)| known == place) {
+            Some((_, own)) => own.push(step),
+            None => places.push((place.clone(), vec![step])),
+        }
+    }
+    let mut peers = Indexes::default();
+    let fabric = places.remove(0);
+    run(&fabric.0, &fabric.1, &members, &mut peers).await?;
+    let members_ref = &members;
+    try_join_all(places.iter().map(|(place, steps)| {
+        let mut indexes = peers.only(place);
+        async move { run(place, steps, members_ref, &mut indexes).await }
+    }))
+    .await?;
+    Ok(members)
+}
+
+/// The indexes of the links that were made, by where they are.
+#[derive(Default)]
+struct Indexes(HashMap<(Place, LinkName), u32>);
+
+impl Indexes {
+    /// The lowest index that nsplay gives; the kernel itself counts from 1.
+    const FIRST: u32 = 100;
+
+    fn add(&mut self, place: &Place, link: &LinkName) -> u32 {
+        let taken = self.0.keys().filter(|(at, _)| at == place).count();
+        #[allow(clippy::cast_possible_truncation)]
+        let index = Self::FIRST + taken as u32;
+        self.0.insert((place.clone(), link.clone()), index);
+        index
+    }
+
+    fn of(&self, place: &Place, link: &LinkName) -> io::Result<u32> {
+        if link.as_str() == "lo" {
+            return Ok(1);
+        }
+        self.0
+            .get(&(place.clone(), link.clone()))
+            .copied()
+            .ok_or_else(|| io::Error::from_raw_os_error(nix::libc::ENODEV))
+    }
+
+    fn only(&self, place: &Place) -> Self {
+        let here = self.0.iter().filter(|((at, _), _)| at == place);
+        Self(here.map(|(key, index)| (key.clone(), *index)).collect())
+    }
+}
+
+/// Carries out the steps of one place.
+async fn run(
+    place: &Place,
+    steps: &[&Step],
+    members: &Members,
+    indexes: &mut Indexes,
+) -> Result<(), NetError> {
+    let here = match place {
+        Place::Fabric => netns::current(),
+        Place::Member(name) => members.get(name).and_then(|netns| {
+            let fd = netns.as_fd().try_clone_to_owned()?;
+            Ok(File::from(fd))
+        }),
+    }
+    .map_err(|source| NetError::Socket {
+        place: place.clone(),
+        source,
+    })?;
+    let runtime = tokio::runtime::Handle::current();
+    let (socket, taps) = netns::inside(here.as_fd(), || {
+        let _entered = runtime.enter();
+        let taps = before_links(steps);
+        Ok((rtnetlink::new_connection(), taps))
+    })
+    .map_err(|source| NetError::Socket {
+        place: place.clone(),
+        source,
+    })?;
+    for (link, index) in taps? {
+        indexes.0.insert((place.clone(), link), index);
+    }
+    let (connection, handle, _) = socket.map_err(|source| NetError::Socket {
+        place: place.clone(),
+        source,
+    })?;
+    let driver = tokio::spawn(connection);
+    let done = request_all(steps, handle, members, indexes).await;
+    driver.abort();
+    done
+}
+
+/// Does what needs no netlink, in the place's own thread: sysctls and TAP devices, whose
+/// indexes it returns.
+fn before_links(steps: &[&Step]) -> Result<Vec<(LinkName, u32)>, NetError> {
+    let mut taps = Vec::new();
+    for step in steps {
+        match step {
+            Step::SetSysctl { key, value, .. } => {
+                std::fs::write(format!("/proc/sys/{key}"), value)
+                    .map_err(|source| NetError::step(step, source))?;
+            }
+            Step::AddTap { link, .. } => {
+                let index = tap::open(link)
+                    .and_then(|tap| {
+                        tap::keep(&tap)?;
+                        Ok(if_nametoindex(link.as_str())?)
+                    })
+                    .map_err(|source| NetError::step(step, source))?;
+                taps.push((link.clone(), index));
+            }
+            _ => {}
+        }
+    }
+    Ok(taps)
+}
+
+/// Sends the requests of all steps, then awaits all answers.
+async fn request_all(
+    steps: &[&Step],
+    mut handle: Handle,
+    members: &Members,
+    indexes: &mut Indexes,
+) -> Result<(), NetError> {
+    let mut answers = Vec::with_capacity(steps.len());
+    for step in steps {
+        let request =
+            request(step, members, indexes).map_err(|source| NetError::step(step, source))?;
+        let Some(request) = request else { continue };
+        let answer = handle
+            .request(request)
+            .map_err(|error| NetError::step(step, io::Error::other(error)))?;
+        answers.push((step, Box::pin(answer)));
+    }
+    for (step, mut answer) in answers {
+        while let Some(message) = answer.next().await {
+            if let NetlinkPayload::Error(error) = message.payload
+                && error.code.is_some()
+            {
+                return Err(NetError::step(step, error.to_io()));
+            }
+        }
+    }
+    Ok(())
+}
+
+type Request = NetlinkMessage<RouteNetlinkMessage>;
+
+/// The netlink request for a step (rtnetlink(7)); none for a step that needs no netlink.
+fn request(step: &Step, members: &Members, indexes: &mut Indexes) -> io::Result<Option<Request>> {
+    let message = match step {
+        Step::AddNetns(_) | Step::SetSysctl { .. } => return Ok(None),
+        Step::AddBridge { place, link, mac } => new(RouteNetlinkMessage::NewLink(
+            LinkBridge::new(link.as_str())
+                .index(indexes.add(place, link))
+                .address(mac.octets().to_vec())
+                .stp_state(BridgeStpState::Disabled)
+                .up()
+                .build(),
+        )),
+        Step::AddVeth {
+            link,
+            mac,
+            master,
+            member,
+            peer,
+            peer_mac,
+        } => {
+            let netns: RawFd = members.get(member)?.as_raw_fd();
+            let at_peer = Place::Member(member.clone());
+            // Its peer is made where it belongs: moving it afterwards would take 16 ms.
+            let peer = LinkMessageBuilder::<LinkUnspec>::new()
+                .name(peer.as_str())
+                .index(indexes.add(&at_peer, peer))
+                .address(peer_mac.octets().to_vec())
+                .setns_by_fd(netns)
+                .build();
+            // No `.up()` here: with IFF_UP in this request the kernel answers ENOTCONN (6.18).
+            new(RouteNetlinkMessage::NewLink(
+                LinkVeth::new(link.as_str(), "")
+                    .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+                    .index(indexes.add(&Place::Fabric, link))
+                    .address(mac.octets().to_vec())
+                    .controller(indexes.of(&Place::Fabric, master)?)
+                    .build(),
+            ))
+        }
+        Step::AddTap {
+            place,
+            link,
+            master,
+        }
+        | Step::SetMaster {
+            place,
+            link,
+            master,
+        } => set(LinkUnspec::new_with_index(indexes.of(place, link)?)
+            .controller(indexes.of(place, master)?)),
+        Step::SetUp { place, link } => {
+            set(LinkUnspec::new_with_index(indexes.of(place, link)?).up())
+        }
+        Step::AddAddress {
+            place,
+            link,
+            address,
+        } => new(add_address(indexes.of(place, link)?, address)),
+        Step::AddDefaultRoute { via, .. } => new(RouteNetlinkMessage::NewRoute(
+            RouteMessageBuilder::<Ipv4Addr>::new().gateway(*via).build(),
+        )),
+    };
+    Ok(Some(message))
+}
+
+fn add_address(index: u32, address: &IpNet) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::NewAddress(match address {
+        IpNet::V4(net) => AddressMessageBuilder::<Ipv4Addr>::new()
+            .index(index)
+            .address(net.addr(), net.prefix_len())
+            .build(),
+        IpNet::V6(net) => {
+            let mut message = AddressMessageBuilder::<std::net::Ipv6Addr>::new()
+                .index(index)
+                .address(net.addr(), net.prefix_len())
+                .build();
+            // Duplicate address detection would keep the address back for 1.7 s.
+            let nodad = AddressAttribute::Flags(AddressFlags::Nodad);
+            message.attributes.push(nodad);
+            message
+        }
+    })
+}
+
+fn new(message: RouteNetlinkMessage) -> Request {
+    let mut request = NetlinkMessage::from(message);
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+    request
+}
+
+fn set(link: LinkMessageBuilder<LinkUnspec>) -> Request {
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::SetLink(link.build()));
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
+    request
+}

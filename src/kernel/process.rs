@@ -1,0 +1,224 @@
+//! Starts a program of the lab in its namespace, as its user, with nothing inherited.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use nix::libc;
+use nix::sched::{CloneFlags, setns};
+use nix::unistd::setsid;
+
+use crate::program::Cap;
+
+/// How a program is started.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// The program, absolute, and its arguments.
+    pub argv: &'a [String],
+    /// Its whole environment.
+    pub env: &'a [(String, String)],
+    /// The network namespace that it runs in.
+    pub netns: BorrowedFd<'a>,
+    /// The user and group that it runs as; none for root.
+    pub user: Option<u32>,
+    /// Groups that it has beside, for a device such as `/dev/kvm`.
+    pub groups: &'a [u32],
+    /// The capabilities that it keeps as that user.
+    pub caps: &'a [Cap],
+    /// The descriptors that it inherits, under the numbers that they have here.
+    pub inherit: &'a [RawFd],
+}
+
+/// A program that runs, and its pipes.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Its process, as the supervisor sees it.
+    pub pid: i32,
+    /// Its end is the program's end of input.
+    pub stdin: OwnedFd,
+    /// What it prints.
+    pub stdout: OwnedFd,
+    /// What it complains.
+    pub stderr: OwnedFd,
+}
+
+impl Cap {
+    /// The number of `<linux/capability.h>`.
+    const fn number(self) -> u32 {
+        match self {
+            Self::NetBindService => 10,
+            Self::NetAdmin => 12,
+            Self::NetRaw => 13,
+        }
+    }
+}
+
+/// Starts a program.
+///
+/// It has a session of its own, only the descriptors it is given, and as
+/// another user than root no capability but those named, also not by way of
+/// a set-user-ID program (PR_SET_NO_NEW_PRIVS).
+///
+/// # Errors
+/// What fork(2), execve(2) or a step between them says.
+pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
+    let (program, arguments) = spec
+        .argv
+        .split_first()
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(spec.env.iter().map(|(key, value)| (key, value)))
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let netns = spec.netns.try_clone_to_owned()?;
+    let (user, groups) = (spec.user, spec.groups.to_vec());
+    let (caps, inherit) = (spec.caps.to_vec(), spec.inherit.to_vec());
+    let jail = move || {
+        setsid()?;
+        setns(&netns, CloneFlags::CLONE_NEWNET)?;
+        if let Some(user) = user {
+            // Servers open /dev/stderr again, which asks who owns the pipe.
+            nix::unistd::fchown(io::stdout(), Some(user.into()), None)?;
+            nix::unistd::fchown(io::stderr(), Some(user.into()), None)?;
+            drop_to(user, &groups, &caps)?;
+        }
+        keep_only(&inherit)
+    };
+    // SAFETY: `jail` makes system calls and allocates nothing: its vectors are made before the fork.
+    unsafe { command.pre_exec(jail) };
+    let mut child = command.spawn()?;
+    let pipe = || io::Error::other("a child without its pipes");
+    Ok(Spawned {
+        pid: i32::try_from(child.id()).map_err(io::Error::other)?,
+        stdin: child.stdin.take().ok_or_else(pipe)?.into(),
+        stdout: child.stdout.take().ok_or_else(pipe)?.into(),
+        stderr: child.stderr.take().ok_or_else(pipe)?.into(),
+    })
+}
+
+fn checked(result: libc::c_long) -> io::Result<()> {
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Marks all descriptors but standard ones and `inherit` to be closed by execve(2).
+fn keep_only(inherit: &[RawFd]) -> io::Result<()> {
+    // SAFETY: these calls change flags of our own descriptors only.
+    unsafe {
+        let flags = libc::CLOSE_RANGE_CLOEXEC;
+        checked(libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            flags,
+        ))?;
+        for fd in inherit {
+            checked(libc::fcntl(*fd, libc::F_SETFD, 0).into())?;
+        }
+    }
+    Ok(())
+}
+
+/// Becomes `user`, with `caps` as its permitted, inheritable and ambient capabilities.
+fn drop_to(user: u32, groups: &[u32], caps: &[Cap]) -> io::Result<()> {
+    let mask: u32 = caps.iter().map(|cap| 1 << cap.number()).sum();
+    // SAFETY: system calls with integers and with structures that outlive them.
+    unsafe {
+        for cap in 0..=63_u32 {
+            // The kernel refuses the first number that it does not know (EINVAL).
+            if (cap > 31 || mask & (1 << cap) == 0)
+                && libc::prctl(libc::PR_CAPBSET_DROP, cap, 0, 0, 0) == -1
+            {
+                break;
+            }
+        }
+        checked(libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0).into())?;
+        checked(libc::syscall(
+            libc::SYS_setgroups,
+            groups.len(),
+            groups.as_ptr(),
+        ))?;
+        checked(libc::syscall(libc::SYS_setresgid, user, user, user))?;
+        checked(libc::syscall(libc::SYS_setresuid, user, user, user))?;
+        // `_LINUX_CAPABILITY_VERSION_3` of `<linux/capability.h>`: two 32-bit halves of each set.
+        let header: [u32; 2] = [0x2008_0522, 0];
+        let sets: [u32; 6] = [mask, mask, mask, 0, 0, 0];
+        checked(libc::syscall(
+            libc::SYS_capset,
+            header.as_ptr(),
+            sets.as_ptr(),
+        ))?;
+        for cap in caps {
+            let (raise, number) = (
+                libc::PR_CAP_AMBIENT_RAISE,
+                libc::c_ulong::from(cap.number()),
+            );
+            checked(libc::prctl(libc::PR_CAP_AMBIENT, raise, number, 0, 0).into())?;
+        }
+        checked(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())
+    }
+}
+
+/// Says whether the next execve(2) passes a descriptor on.
+///
+/// # Errors
+/// EBADF when it is not open.
+pub fn let_inherit(fd: RawFd, inherit: bool) -> io::Result<()> {
+    let flags = if inherit { 0 } else { libc::FD_CLOEXEC };
+    // SAFETY: changes a flag of the descriptor only.
+    checked(unsafe { libc::fcntl(fd, libc::F_SETFD, flags) }.into())
+}
+
+/// Takes a descriptor over that this process inherited, by the number it was told.
+///
+/// # Errors
+/// EBADF when it is not open.
+pub fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
+    let_inherit(fd, false)?;
+    // SAFETY: it is open, and whoever passed it on has told its number once, here.
+    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
+}
+
+/// Ends all processes of the PID namespace but the caller, which is its PID 1 (kill(2)).
+pub fn kill_all() {
+    // SAFETY: a system call with integers. ESRCH, for a namespace that is empty, is as well.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
+}
+
+/// Sets what a signal does to this process (signal(2)).
+///
+/// # Errors
+/// EINVAL for a signal that cannot be handled.
+pub fn ignore(signal: nix::sys::signal::Signal) -> io::Result<()> {
+    use nix::sys::signal::{SigHandler, signal as set};
+    // SAFETY: no handler of ours runs, so none can do what a handler may not.
+    unsafe { set(signal, SigHandler::SigIgn) }?;
+    Ok(())
+}
+
+/// Runs `command` to its end in a network and a PID namespace.
+///
+/// The calling process itself moves its children-to-be into the PID namespace
+/// (setns(2)), so it should start nothing else afterwards.
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN; what execve(2) says.
+pub fn in_namespaces(
+    net: std::fs::File,
+    pid: std::fs::File,
+    command: &mut Command,
+) -> io::Result<std::process::ExitStatus> {
+    setns(pid, CloneFlags::CLONE_NEWPID)?;
+    let enter = move || setns(&net, CloneFlags::CLONE_NEWNET).map_err(io::Error::from);
+    // SAFETY: one system call, which allocates nothing.
+    unsafe { command.pre_exec(enter) };
+    command.status()
+}

@@ -1,0 +1,110 @@
+//! Programs: the processes of a lab as data, before anything is started.
+//!
+//! A service or a node turns its part of the [`Lab`](crate::lab::Lab) into a
+//! [`Program`]; starting it is the supervisor's job.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::lab::Name;
+
+/// Where a lab's own files are, inside its mount namespace only.
+///
+/// The lab has its own `/run`, `/tmp`, `/var` and `/etc`: tmpfs that die with
+/// it. This folder is in that `/run`, so no host file is ever in the way.
+pub const LAB_DIR: &str = "/run/lab";
+
+/// One process of the lab: what it is called with, and how it is known to be ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// The member in whose namespace it runs; its log lines carry the name.
+    pub member: Name,
+    /// What it is, in a word: `dnsmasq`, `lighttpd`, `ipmi_sim`.
+    pub what: String,
+    /// The program, absolute, and its arguments.
+    pub argv: Vec<String>,
+    /// Its whole environment.
+    pub env: Vec<(String, String)>,
+    /// Whom it runs as.
+    pub user: User,
+    /// The capabilities that it keeps as that user (capabilities(7)).
+    pub caps: Vec<Cap>,
+    /// What is written before it starts.
+    pub files: Vec<TextFile>,
+    /// Folders that are made, with [`TextFile`]'s owner, before the files are written.
+    pub dirs: Vec<PathBuf>,
+    /// How it shows that it is ready.
+    pub ready: Probe,
+}
+
+impl Program {
+    /// The folder that a member's files are in: `/run/lab/MEMBER`.
+    #[must_use]
+    pub fn dir(member: &Name) -> PathBuf {
+        Path::new(LAB_DIR).join(member.as_str())
+    }
+}
+
+/// Whom a program runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum User {
+    /// Root: only for a program that changes its user itself.
+    Root,
+    /// A user and group of its own, the member's.
+    Member,
+}
+
+/// The capabilities that a program can keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cap {
+    /// `CAP_NET_BIND_SERVICE`: dnsmasq insists on it, whether its port is privileged or not.
+    NetBindService,
+    /// `CAP_NET_ADMIN`: dnsmasq puts a client into the ARP table before it has an address.
+    NetAdmin,
+    /// `CAP_NET_RAW`: dnsmasq sends router advertisements.
+    NetRaw,
+}
+
+/// A file that is written before a program starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextFile {
+    /// Where, absolute, below [`LAB_DIR`] or in the lab's own `/etc`, `/run` or `/var`.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its text.
+    pub text: String,
+}
+
+/// How a program shows that it is ready: it answers its own protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Probe {
+    /// An offer to a DHCPDISCOVER that `relay` forwards (RFC 2131, section 4.1).
+    Dhcp {
+        /// The server.
+        server: Ipv4Addr,
+        /// The relay agent's address, on which the offer arrives.
+        relay: Ipv4Addr,
+    },
+    /// Any status line to a request for [`READY_PATH`](crate::service::httpd::READY_PATH)
+    /// (RFC 9112, section 4).
+    Http(SocketAddrV4),
+    /// A banner that starts with `SSH-` (RFC 4253, section 4.2).
+    Ssh(SocketAddrV4),
+    /// A pong to an RMCP presence ping (ASF 2.0, section 3.2.4.2).
+    Rmcp(SocketAddrV4),
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dhcp { server, .. } => write!(f, "offer an address on {server}"),
+            Self::Http(at) => write!(f, "answer HTTP on {at}"),
+            Self::Ssh(at) => write!(f, "show an SSH banner on {at}"),
+            Self::Rmcp(at) => write!(f, "answer an RMCP ping on {at}"),
+        }
+    }
+}
