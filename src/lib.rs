@@ -1,7 +1,12 @@
 //! nsplay: the bare-metal lab that runs anywhere Linux runs.
 
+pub mod event;
+pub mod files;
 pub mod image;
+pub mod journal;
 pub mod kernel;
 pub mod lab;
+pub mod lines;
+pub mod node;
 pub mod program;
 pub mod step;

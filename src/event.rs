@@ -1,0 +1,87 @@
+//! Events: what happens in a lab, as the log file and the control protocol carry it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::lab::Name;
+use crate::node::Power;
+
+/// Something that happened in a lab.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// When, in milliseconds after 1970-01-01 UTC.
+    pub at: u64,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum What {
+    /// A member printed a line.
+    Log {
+        /// The member.
+        member: Name,
+        /// The line.
+        text: String,
+    },
+    /// Something that `up` makes has been made.
+    Made {
+        /// What.
+        what: String,
+        /// How long it took, in milliseconds.
+        took_ms: f64,
+    },
+    /// A program answers.
+    Ready {
+        /// The member.
+        member: Name,
+        /// The program.
+        what: String,
+        /// How long after its start, in milliseconds.
+        took_ms: f64,
+    },
+    /// A program ended on its own.
+    Exited {
+        /// The member.
+        member: Name,
+        /// The program.
+        what: String,
+        /// How: `exited with status 1`, `was killed by SIGSEGV`.
+        how: String,
+        /// The last lines that it printed.
+        last: Vec<String>,
+        /// When it is started again, in milliseconds.
+        again_ms: u64,
+    },
+    /// A node's power changed.
+    Power {
+        /// The node.
+        node: Name,
+        /// What it is now.
+        power: Power,
+        /// Who or what did it.
+        by: String,
+    },
+    /// All services answer and all nodes that should be on are.
+    Up {
+        /// How long it took, in milliseconds.
+        took_ms: f64,
+    },
+    /// The lab cannot come up, or cannot go on.
+    Failed {
+        /// Why.
+        message: String,
+    },
+    /// Something worth knowing.
+    Note {
+        /// What.
+        text: String,
+    },
+    /// The lab is being taken down.
+    Down {
+        /// Who or what asked for it.
+        by: String,
+    },
+}

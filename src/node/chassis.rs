@@ -1,0 +1,162 @@
+//! What a BMC remembers of its chassis, whether ipmi_sim lives or not (IPMI 2.0, section 28).
+
+use std::fmt;
+use std::time::Instant;
+
+use crate::lab::BootDevice;
+
+/// The parameters and states of the chassis commands.
+#[derive(Clone, Debug)]
+pub struct Chassis {
+    /// Boot flags: the five bytes of boot option parameter 5 (table 28-14).
+    pub boot_flags: [u8; 5],
+    /// What happens when power comes back.
+    pub policy: Policy,
+    /// What last switched the power (table 28-3, last power event).
+    pub last_event: LastEvent,
+    /// Why the machine last started (table 28-11).
+    pub restart_cause: u8,
+    /// Until when the chassis shows itself.
+    pub identify: Identify,
+    /// Minutes of power before the present power-on.
+    pub minutes_before: u64,
+    /// When the present power-on began.
+    pub on_since: Option<Instant>,
+}
+
+/// The power restore policy (table 28-8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Stay off.
+    AlwaysOff,
+    /// As it was.
+    Previous,
+    /// Come on.
+    AlwaysOn,
+}
+
+/// What last switched the power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastEvent {
+    /// Nothing of note.
+    None,
+    /// An IPMI command switched it on.
+    Command,
+    /// The machine failed.
+    Fault,
+}
+
+/// Whether the chassis shows itself (table 28-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identify {
+    /// It does not.
+    Off,
+    /// It does until then.
+    Until(Instant),
+    /// It does until told otherwise.
+    Forced,
+}
+
+impl Default for Chassis {
+    fn default() -> Self {
+        Self {
+            boot_flags: [0; 5],
+            policy: Policy::AlwaysOff,
+            last_event: LastEvent::None,
+            restart_cause: 0,
+            identify: Identify::Off,
+            minutes_before: 0,
+            on_since: None,
+        }
+    }
+}
+
+const VALID: u8 = 1 << 7;
+const PERSISTENT: u8 = 1 << 6;
+
+impl Chassis {
+    /// The order in which the next start looks for something to boot; a
+    /// one-time choice is spent by the asking.
+    pub fn boot_order(&mut self, usual: &[BootDevice]) -> Vec<BootDevice> {
+        let [flags, device, ..] = self.boot_flags;
+        if flags & VALID == 0 {
+            return usual.to_vec();
+        }
+        if flags & PERSISTENT == 0 {
+            self.boot_flags[0] &= !VALID;
+        }
+        // Table 28-14, data 2, bits 5:2.
+        let first = match device >> 2 & 0xf {
+            1 => BootDevice::Network,
+            2 | 3 | 8 => BootDevice::Disk,
+            _ => return usual.to_vec(),
+        };
+        std::iter::once(first)
+            .chain(usual.iter().copied().filter(|device| *device != first))
+            .collect()
+    }
+
+    /// Whether a choice of boot device waits for the next start.
+    #[must_use]
+    pub fn has_choice(&self) -> bool {
+        self.boot_flags[0] & VALID != 0
+    }
+
+    /// Whether the chassis shows itself now.
+    #[must_use]
+    pub fn identifies(&self) -> Identify {
+        match self.identify {
+            Identify::Until(end) if end <= Instant::now() => Identify::Off,
+            other => other,
+        }
+    }
+
+    /// How long the machine has had power, in minutes.
+    #[must_use]
+    pub fn minutes_on(&self) -> u64 {
+        self.minutes_before + self.on_since.map_or(0, |on| on.elapsed().as_secs() / 60)
+    }
+
+    /// Counts the present power-on in, and ends it.
+    pub fn off(&mut self) {
+        self.minutes_before = self.minutes_on();
+        self.on_since = None;
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlwaysOff => "always-off",
+            Self::Previous => "previous",
+            Self::AlwaysOn => "always-on",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use BootDevice::{Disk, Network};
+
+    #[test]
+    fn a_one_time_choice_is_spent_by_one_boot() {
+        let mut chassis = Chassis {
+            boot_flags: [VALID, 2 << 2, 0, 0, 0],
+            ..Chassis::default()
+        };
+        assert_eq!(chassis.boot_order(&[Network, Disk]), [Disk, Network]);
+        assert_eq!(chassis.boot_order(&[Network, Disk]), [Network, Disk]);
+    }
+
+    #[test]
+    fn a_persistent_choice_stays() {
+        let mut chassis = Chassis {
+            boot_flags: [VALID | PERSISTENT, 1 << 2, 0, 0, 0],
+            ..Chassis::default()
+        };
+        for _ in 0..2 {
+            assert_eq!(chassis.boot_order(&[Disk]), [Network, Disk]);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Nodes: virtual servers, each owned by one state machine.
+//!
+//! IPMI, the CLI and the guest itself are doors to that one machine, so they
+//! cannot disagree. [`power`] is the machine, [`qemu`] the command line,
+//! [`qmp`] the monitor, [`serial`] the console, [`chassis`] what the BMC
+//! remembers.
+
+pub mod chassis;
+pub mod power;
+pub mod qemu;
+pub mod qmp;
+pub mod serial;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Whether a node is powered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Power {
+    /// Its QEMU process runs.
+    On,
+    /// There is no QEMU process.
+    Off,
+}
+
+/// What a node can be told (IPMI 2.0, section 28.3, Chassis Control).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Power up; nothing when it is on.
+    On,
+    /// Power down at once; nothing when it is off.
+    Off,
+    /// Power down, then up; refused when it is off.
+    Cycle,
+    /// Hard reset; refused when it is off.
+    Reset,
+    /// Press the power button (ACPI), which the guest may ignore; refused when it is off.
+    Soft,
+    /// Diagnostic interrupt (NMI); refused when it is off.
+    Diag,
+}
+
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Cycle => "cycle",
+            Self::Reset => "reset",
+            Self::Soft => "soft",
+            Self::Diag => "diag",
+        })
+    }
+}

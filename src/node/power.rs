@@ -1,0 +1,428 @@
+//! The power of a node: the one state machine that owns its QEMU process.
+//!
+//! Orders from every door come through one channel and are carried out one
+//! after the other, so that an `on` that arrives while the node stops is not
+//! lost. The state changes only when QEMU has started or has been reaped: it
+//! is never told before it is true.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::net::UnixStream as StdStream;
+use std::rc::Rc;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::chassis::{Chassis, LastEvent};
+use super::qemu::{Accelerator, Fds, Machine};
+use super::qmp::{Qmp, Said};
+use super::{Order, Power, serial};
+use crate::event::What;
+use crate::journal::Journal;
+use crate::kernel::net::Members;
+use crate::kernel::process::{self, Spawn};
+use crate::kernel::reaper::{Child, Exit, Reaper};
+use crate::kernel::tap;
+use crate::lab::{LinkName, Name};
+use crate::lines::Lines;
+use crate::program::Program;
+
+/// Which door an order came through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The BMC, over IPMI.
+    Bmc,
+    /// `nsplay power`.
+    Cli,
+    /// The lab itself, coming up.
+    Lab,
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bmc => "the BMC",
+            Self::Cli => "nsplay power",
+            Self::Lab => "nsplay up",
+        })
+    }
+}
+
+struct Asked {
+    order: Order,
+    door: Door,
+    done: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+/// A node, for those who give it orders and ask how it is.
+#[derive(Clone)]
+pub struct Node {
+    orders: mpsc::UnboundedSender<Asked>,
+    power: watch::Receiver<Power>,
+    chassis: Rc<RefCell<Chassis>>,
+}
+
+impl Node {
+    /// Starts the state machine of a node, which is off.
+    ///
+    /// # Errors
+    /// When its folder, disk or firmware variables cannot be made.
+    pub fn start(machine: Machine, user: u32, host: Host) -> io::Result<Self> {
+        furnish(&machine, user)?;
+        let (orders, asked) = mpsc::unbounded_channel();
+        let (tell, power) = watch::channel(Power::Off);
+        let chassis = Rc::new(RefCell::new(Chassis::default()));
+        let keeper = Keeper {
+            machine,
+            user,
+            host,
+            power: tell,
+            chassis: Rc::clone(&chassis),
+        };
+        tokio::task::spawn_local(keeper.run(asked));
+        Ok(Self {
+            orders,
+            power,
+            chassis,
+        })
+    }
+
+    /// Gives an order without waiting for its end.
+    pub fn order(&self, order: Order, door: Door) {
+        let asked = Asked {
+            order,
+            door,
+            done: None,
+        };
+        // The state machine ends with the lab only.
+        let _ = self.orders.send(asked);
+    }
+
+    /// Gives an order, and waits until it has been carried out.
+    ///
+    /// # Errors
+    /// Why it could not be, for people.
+    pub async fn carry_out(&self, order: Order, door: Door) -> Result<(), String> {
+        let (done, outcome) = oneshot::channel();
+        let asked = Asked {
+            order,
+            door,
+            done: Some(done),
+        };
+        let gone = || "the node has ended with its lab".to_owned();
+        self.orders.send(asked).map_err(|_| gone())?;
+        outcome.await.map_err(|_| gone())?
+    }
+
+    /// Whether it is on.
+    #[must_use]
+    pub fn power(&self) -> Power {
+        *self.power.borrow()
+    }
+
+    /// What its BMC remembers.
+    #[must_use]
+    pub fn chassis(&self) -> &RefCell<Chassis> {
+        &self.chassis
+    }
+}
+
+/// What a node needs of the supervisor.
+#[derive(Clone)]
+pub struct Host {
+    /// The namespaces.
+    pub members: Rc<Members>,
+    /// Who reaps.
+    pub reaper: Reaper,
+    /// Who is told.
+    pub journal: Journal,
+}
+
+/// The state machine.
+struct Keeper {
+    machine: Machine,
+    user: u32,
+    host: Host,
+    power: watch::Sender<Power>,
+    chassis: Rc<RefCell<Chassis>>,
+}
+
+/// A QEMU process, and what belongs to it.
+struct Running {
+    child: Child,
+    qmp: oneshot::Receiver<io::Result<Qmp>>,
+    greeted: Option<Qmp>,
+    said: mpsc::UnboundedReceiver<Said>,
+    reason: Option<String>,
+}
+
+/// What happened while a node was on.
+enum Next {
+    Asked(Asked),
+    Said(Said),
+    Ended(Exit),
+}
+
+impl Keeper {
+    async fn run(self, mut asked: mpsc::UnboundedReceiver<Asked>) {
+        let mut running: Option<Running> = None;
+        loop {
+            let next = match &mut running {
+                None => match asked.recv().await {
+                    Some(asked) => Next::Asked(asked),
+                    None => return,
+                },
+                Some(on) => tokio::select! {
+                    biased;
+                    exit = on.child.wait() => Next::Ended(exit),
+                    Some(said) = on.said.recv() => Next::Said(said),
+                    asked = asked.recv() => match asked {
+                        Some(asked) => Next::Asked(asked),
+                        None => return,
+                    },
+                },
+            };
+            match next {
+                Next::Asked(Asked { order, door, done }) => {
+                    let outcome = self.obey(order, &door, &mut running).await;
+                    let outcome = outcome.map_err(|error| {
+                        let text = format!("cannot power {order}: {error}");
+                        self.host.journal.line(self.name(), text.clone());
+                        text
+                    });
+                    if let Some(done) = done {
+                        let _ = done.send(outcome);
+                    }
+                }
+                Next::Said(said) => {
+                    if let Some(on) = &mut running {
+                        self.heard(said, on);
+                    }
+                }
+                Next::Ended(exit) => {
+                    if let Some(mut on) = running.take() {
+                        self.ended(exit, &mut on);
+                    }
+                }
+            }
+        }
+    }
+
+    fn name(&self) -> &Name {
+        &self.machine.node.name
+    }
+
+    async fn obey(
+        &self,
+        order: Order,
+        door: &Door,
+        running: &mut Option<Running>,
+    ) -> io::Result<()> {
+        match (order, running.is_some()) {
+            (Order::On, true) | (Order::Off, false) => Ok(()),
+            (Order::Cycle | Order::Reset | Order::Soft | Order::Diag, false) => {
+                Err(io::Error::other("the node is off"))
+            }
+            (Order::On, false) => {
+                *running = Some(self.switch_on(door)?);
+                Ok(())
+            }
+            (Order::Off, true) => {
+                self.switch_off(door, running).await;
+                Ok(())
+            }
+            (Order::Cycle, true) => {
+                self.switch_off(door, running).await;
+                *running = Some(self.switch_on(door)?);
+                Ok(())
+            }
+            // The firmware's order is fixed when QEMU starts, so another one needs another QEMU.
+            (Order::Reset, true) if self.chassis.borrow().has_choice() => {
+                self.switch_off(door, running).await;
+                *running = Some(self.switch_on(door)?);
+                Ok(())
+            }
+            (Order::Reset | Order::Soft | Order::Diag, true) => match running {
+                Some(on) => self.press(order, door, on).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// What QEMU does itself, once it has greeted.
+    async fn press(&self, order: Order, door: &Door, on: &mut Running) -> io::Result<()> {
+        if on.greeted.is_none() {
+            let early = io::Error::other("QEMU ended before it could be told");
+            on.greeted = Some((&mut on.qmp).await.unwrap_or(Err(early))?);
+        }
+        let Some(qmp) = &on.greeted else {
+            return Ok(());
+        };
+        match order {
+            Order::Reset => qmp.system_reset().await?,
+            Order::Soft => qmp.system_powerdown().await?,
+            Order::Diag => qmp.inject_nmi().await?,
+            Order::On | Order::Off | Order::Cycle => {}
+        }
+        let text = format!("power {order} by {door}");
+        self.host.journal.line(self.name(), text);
+        Ok(())
+    }
+
+    /// Starts QEMU.
+    fn switch_on(&self, door: &Door) -> io::Result<Running> {
+        let order = self
+            .chassis
+            .borrow_mut()
+            .boot_order(&self.machine.node.boot);
+        let netns = self.host.members.get(self.name())?;
+        let tap = netns.inside(|| tap::open(&LinkName::tap()))?;
+        let (qmp_ours, qmp_qemus) = StdStream::pair()?;
+        let (serial_ours, serial_qemus) = serial::pair()?;
+        let fds = Fds {
+            tap: tap.as_raw_fd(),
+            qmp: qmp_qemus.as_raw_fd(),
+            serial: serial_qemus.as_raw_fd(),
+        };
+        // One that was left by a QEMU that was killed would be in the way.
+        let _ = fs::remove_file(self.machine.vnc());
+        let spawned = process::spawn(&Spawn {
+            argv: &self.machine.argv(&order, fds),
+            env: &[],
+            netns: netns.as_fd(),
+            user: Some(self.user),
+            groups: &device_group(self.machine.accelerator),
+            caps: &[],
+            inherit: &[fds.tap, fds.qmp, fds.serial],
+        })?;
+        let child = self.host.reaper.expect(spawned.pid);
+        for pipe in [spawned.stdout, spawned.stderr] {
+            let (journal, name) = (self.host.journal.clone(), self.name().clone());
+            let show = move |line| journal.line(&name, format!("qemu: {line}"));
+            tokio::task::spawn_local(Lines::follow(pipe, show));
+        }
+
+        let (tell, said) = mpsc::unbounded_channel();
+        let (greet, qmp) = oneshot::channel();
+        tokio::task::spawn_local(async move {
+            let _ = greet.send(Qmp::greet(qmp_ours, tell).await);
+        });
+        let (journal, name) = (self.host.journal.clone(), self.name().clone());
+        let skip_banner = self.machine.node.fast_boot;
+        tokio::task::spawn_local(async move {
+            serial::run(serial_ours, skip_banner, |line| journal.line(&name, line)).await
+        });
+
+        let mut chassis = self.chassis.borrow_mut();
+        chassis.on_since = Some(Instant::now());
+        // Tables 28-3 and 28-11: by command, or by the power coming back.
+        (chassis.last_event, chassis.restart_cause) = match door {
+            Door::Bmc | Door::Cli => (LastEvent::Command, 1),
+            Door::Lab => (LastEvent::None, 6),
+        };
+        drop(chassis);
+        self.tell(Power::On, door.to_string());
+        Ok(Running {
+            child,
+            qmp,
+            greeted: None,
+            said,
+            reason: None,
+        })
+    }
+
+    /// Ends QEMU as a pulled plug ends a machine, and waits until it has gone.
+    async fn switch_off(&self, door: &Door, running: &mut Option<Running>) {
+        if let Some(mut on) = running.take() {
+            on.child.signal(Signal::SIGKILL);
+            on.child.wait().await;
+            self.gone(door.to_string());
+        }
+    }
+
+    fn heard(&self, said: Said, on: &mut Running) {
+        match said {
+            Said::Shutdown(reason) => on.reason = Some(reason),
+            Said::Note(text) => self.host.journal.line(self.name(), text),
+        }
+    }
+
+    /// QEMU ended without having been told to.
+    fn ended(&self, exit: Exit, on: &mut Running) {
+        while let Ok(said) = on.said.try_recv() {
+            self.heard(said, on);
+        }
+        let by = match (exit, on.reason.as_deref()) {
+            (Exit::Status(0), Some(reason)) if reason.starts_with("guest") => {
+                format!("the guest ({reason})")
+            }
+            (Exit::Status(0), _) => "QEMU".to_owned(),
+            (exit, _) => {
+                self.chassis.borrow_mut().last_event = LastEvent::Fault;
+                format!("a failure: QEMU {exit}")
+            }
+        };
+        self.gone(by);
+    }
+
+    fn gone(&self, by: String) {
+        self.chassis.borrow_mut().off();
+        self.tell(Power::Off, by);
+    }
+
+    fn tell(&self, power: Power, by: String) {
+        self.power.send_replace(power);
+        self.host.journal.say(What::Power {
+            node: self.name().clone(),
+            power,
+            by,
+        });
+    }
+}
+
+/// Makes what a node keeps: its folder, its disk, its firmware variables.
+fn furnish(machine: &Machine, user: u32) -> io::Result<()> {
+    let dir = Program::dir(&machine.node.name);
+    for folder in [dir.as_path(), machine.state.as_path()] {
+        fs::create_dir_all(folder)?;
+        chown(folder, Some(user), Some(user))?;
+    }
+    if let Some(mib) = machine.node.disk_mib {
+        let disk = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(machine.disk())?;
+        // A disk grows with the lab file, and is never cut: what is on it is the user's.
+        let bytes = mib << 20;
+        if disk.metadata()?.len() < bytes {
+            disk.set_len(bytes)?;
+        }
+        chown(machine.disk(), Some(user), Some(user))?;
+    }
+    if let Some((_, template)) = &machine.ovmf
+        && !machine.uefi_vars().exists()
+    {
+        fs::copy(template, machine.uefi_vars())?;
+        chown(machine.uefi_vars(), Some(user), Some(user))?;
+    }
+    Ok(())
+}
+
+/// The group that may open `/dev/kvm`, where that is what QEMU does.
+fn device_group(accelerator: Accelerator) -> Vec<u32> {
+    match accelerator {
+        Accelerator::Tcg => Vec::new(),
+        Accelerator::Kvm => fs::metadata("/dev/kvm")
+            .map(|kvm| kvm.gid())
+            .into_iter()
+            .collect(),
+    }
+}

@@ -1,0 +1,190 @@
+//! QEMU's command line for a node (qemu(1)); starting it is [`power`](super::power)'s.
+
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::lab::{BootDevice, Firmware, Mac, Name, NicModel, Node};
+use crate::program::Program;
+
+/// What runs the guest's instructions, once the host has been asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Accelerator {
+    /// The kernel's.
+    Kvm,
+    /// QEMU's own translator.
+    Tcg,
+}
+
+/// All of a node that stays the same each time it is powered on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The node.
+    pub node: Node,
+    /// The QEMU binary.
+    pub qemu: PathBuf,
+    /// What runs the guest's instructions.
+    pub accelerator: Accelerator,
+    /// Its UUID, the same in every run of the lab.
+    pub uuid: String,
+    /// The folder that its disk and firmware variables are kept in.
+    pub state: PathBuf,
+    /// OVMF's code and the template of its variables, for a UEFI node.
+    pub ovmf: Option<(PathBuf, PathBuf)>,
+}
+
+/// The descriptors that one QEMU process inherits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fds {
+    /// A queue of the node's TAP device.
+    pub tap: RawFd,
+    /// A connected socket for QMP.
+    pub qmp: RawFd,
+    /// A connected socket for the serial line.
+    pub serial: RawFd,
+}
+
+impl Machine {
+    /// The disk's image, raw and sparse.
+    #[must_use]
+    pub fn disk(&self) -> PathBuf {
+        self.state.join("disk.raw")
+    }
+
+    /// The node's own copy of the UEFI variables.
+    #[must_use]
+    pub fn uefi_vars(&self) -> PathBuf {
+        self.state.join("uefi-vars.fd")
+    }
+
+    /// The socket on which QEMU serves VNC.
+    #[must_use]
+    pub fn vnc(&self) -> PathBuf {
+        vnc(&self.node.name)
+    }
+
+    /// The whole command line of one power-on that boots in the order `boot`.
+    #[must_use]
+    pub fn argv(&self, boot: &[BootDevice], fds: Fds) -> Vec<String> {
+        let node = &self.node;
+        let mut argv = Argv(vec![self.qemu.display().to_string()]);
+        argv.put("-name", format!("guest={0},process={0}", node.name));
+        argv.flag("-nodefaults").flag("-no-user-config");
+        // graphics=off makes SeaBIOS show itself on the serial line too, where
+        // keys can be queued for iPXE; the VGA card stays.
+        argv.put("-machine", "q35,graphics=off");
+        argv.put(
+            "-accel",
+            match self.accelerator {
+                Accelerator::Kvm => "kvm",
+                Accelerator::Tcg => "tcg",
+            },
+        );
+        argv.put("-cpu", "max");
+        argv.put("-smp", node.cpus.to_string());
+        argv.put("-m", format!("{}M", node.memory_mib));
+        argv.put("-uuid", &self.uuid);
+        argv.put("-boot", "strict=on");
+        argv.put("-vga", "std");
+        argv.put("-vnc", format!("unix:{}", quoted(&self.vnc())));
+        argv.put("-chardev", format!("socket,id=qmp,fd={}", fds.qmp));
+        argv.put("-mon", "chardev=qmp,mode=control");
+        argv.put("-chardev", format!("socket,id=serial,fd={}", fds.serial));
+        argv.put("-serial", "chardev:serial");
+        argv.put("-netdev", format!("tap,id=net0,fd={}", fds.tap));
+        let at = |device| match boot.iter().position(|known| *known == device) {
+            Some(place) => format!(",bootindex={}", place + 1),
+            None => String::new(),
+        };
+        argv.put(
+            "-device",
+            format!(
+                "{},id=nic0,netdev=net0,mac={}{}",
+                nic(node.nic),
+                node.mac,
+                at(BootDevice::Network)
+            ),
+        );
+        if node.disk_mib.is_some() {
+            argv.put(
+                "-blockdev",
+                format!(
+                    "driver=raw,node-name=disk0,discard=unmap,file.driver=file,file.filename={}",
+                    quoted(&self.disk())
+                ),
+            );
+            argv.put(
+                "-device",
+                format!(
+                    "ide-hd,id=disk0,drive=disk0,bus=ide.0{}",
+                    at(BootDevice::Disk)
+                ),
+            );
+        }
+        if let (Firmware::Uefi, Some((code, _))) = (node.firmware, &self.ovmf) {
+            let flash = |unit: u8, file: &Path, read_only: &str| {
+                format!(
+                    "if=pflash,format=raw,unit={unit},readonly={read_only},file={}",
+                    quoted(file)
+                )
+            };
+            argv.put("-drive", flash(0, code, "on"));
+            argv.put("-drive", flash(1, &self.uefi_vars(), "off"));
+        }
+        argv.put(
+            "-sandbox",
+            "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        );
+        argv.0
+    }
+}
+
+/// The socket on which the QEMU of `node` serves VNC.
+#[must_use]
+pub fn vnc(node: &Name) -> PathBuf {
+    Program::dir(node).join("vnc.sock")
+}
+
+/// A node's UUID, derived from the lab's and the node's name so that it is the same in every run.
+#[must_use]
+pub fn uuid(lab: &Name, node: &Name) -> String {
+    let half = |part: &str| Mac::derived(&format!("{lab}/{node}/uuid/{part}")).octets();
+    let ([_, a, b, c, d, e], [_, f, g, h, i, j]) = (half("a"), half("b"));
+    let [_, k, l, m, n, o] = half("c");
+    // Version 8, variant 1: the form that RFC 9562 leaves to applications.
+    format!(
+        "{a:02x}{b:02x}{c:02x}{d:02x}-{e:02x}{f:02x}-8{:x}{g:02x}-8{:x}{h:02x}-{i:02x}{j:02x}{k:02x}{l:02x}{m:02x}{n:02x}",
+        g >> 4,
+        o >> 4,
+    )
+}
+
+fn nic(model: NicModel) -> &'static str {
+    match model {
+        NicModel::E1000e => "e1000e",
+        NicModel::E1000 => "e1000",
+        NicModel::VirtioNet => "virtio-net-pci",
+        NicModel::Vmxnet3 => "vmxnet3",
+        NicModel::Rtl8139 => "rtl8139",
+    }
+}
+
+/// A path inside an option list, where a comma is written twice.
+fn quoted(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+struct Argv(Vec<String>);
+
+impl Argv {
+    fn flag(&mut self, flag: &str) -> &mut Self {
+        self.0.push(flag.to_owned());
+        self
+    }
+
+    fn put(&mut self, option: &str, value: impl Into<String>) {
+        self.0.push(option.to_owned());
+        self.0.push(value.into());
+    }
+}

@@ -1,0 +1,116 @@
+//! QMP: QEMU's monitor, over a socket that QEMU inherits.
+
+use std::io;
+use std::os::unix::net::UnixStream as StdStream;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use qapi::futures::{QapiService, QmpStreamTokio};
+use qapi::qmp::{self, Event};
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// QEMU answers in milliseconds; one that is stopped (SIGSTOP) never does.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// QEMU greets 50 to 80 ms after it is started; a loaded CI runner has needed seconds.
+const GREET_WITHIN: Duration = Duration::from_secs(20);
+
+/// A connection to a QEMU that has greeted.
+pub struct Qmp {
+    service: QapiService<QmpStreamTokio<WriteHalf<UnixStream>>>,
+}
+
+/// What QEMU said on its own that a node acts on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The machine stops: why, in QMP's word (`guest-shutdown`, `guest-panic`).
+    Shutdown(String),
+    /// Something that belongs into the log.
+    Note(String),
+}
+
+impl Qmp {
+    /// Waits for QEMU's greeting, and passes on what it says to `said`.
+    ///
+    /// # Errors
+    /// TimedOut, or what the socket says.
+    pub async fn greet(socket: StdStream, said: mpsc::UnboundedSender<Said>) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let (read, write) = tokio::io::split(UnixStream::from_std(socket)?);
+        let greeting = async {
+            QmpStreamTokio::open_split(read, write)
+                .await?
+                .negotiate()
+                .await
+        };
+        let stream = timeout(GREET_WITHIN, greeting).await??;
+        let (service, events) = stream.into_parts();
+        tokio::task::spawn_local(listen(events, said));
+        Ok(Self { service })
+    }
+
+    /// Resets the machine.
+    ///
+    /// # Errors
+    /// TimedOut, or what QEMU says.
+    pub async fn system_reset(&self) -> io::Result<()> {
+        self.execute(qmp::system_reset {}).await
+    }
+
+    /// Presses the ACPI power button.
+    ///
+    /// # Errors
+    /// TimedOut, or what QEMU says.
+    pub async fn system_powerdown(&self) -> io::Result<()> {
+        self.execute(qmp::system_powerdown {}).await
+    }
+
+    /// Injects an NMI into all CPUs.
+    ///
+    /// # Errors
+    /// TimedOut, or what QEMU says.
+    pub async fn inject_nmi(&self) -> io::Result<()> {
+        self.execute(qmp::inject_nmi {}).await
+    }
+
+    async fn execute<C: qapi::qmp::QmpCommand>(&self, command: C) -> io::Result<()> {
+        match timeout(ANSWER_WITHIN, self.service.execute(command)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(io::Error::other(error)),
+            Err(late) => Err(late.into()),
+        }
+    }
+}
+
+type Events = qapi::futures::QapiEvents<QmpStreamTokio<ReadHalf<UnixStream>>>;
+
+async fn listen(events: Events, said: mpsc::UnboundedSender<Said>) {
+    let mut events = std::pin::pin!(events);
+    while let Some(Ok(event)) = events.next().await {
+        let heard = match event {
+            Event::SHUTDOWN { data, .. } => Said::Shutdown(spelled(&data.reason)),
+            Event::GUEST_PANICKED { .. } => Said::Note("the guest panicked".to_owned()),
+            Event::POWERDOWN { .. } => Said::Note("ACPI power button pressed".to_owned()),
+            Event::BLOCK_IO_ERROR { data, .. } => {
+                Said::Note(format!("disk error: {}", data.reason))
+            }
+            Event::STOP { .. } => Said::Note("QEMU stopped the guest".to_owned()),
+            Event::RESUME { .. } => Said::Note("QEMU resumed the guest".to_owned()),
+            _ => continue,
+        };
+        if said.send(heard).is_err() {
+            return;
+        }
+    }
+}
+
+/// QMP's own word for a value of one of its enumerations.
+fn spelled(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "unknown".to_owned(),
+    }
+}
