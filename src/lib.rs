@@ -1,7 +1,9 @@
 //! nsplay: the bare-metal lab that runs anywhere Linux runs.
 
+pub mod bmc;
 pub mod event;
 pub mod files;
+pub mod host;
 pub mod image;
 pub mod journal;
 pub mod kernel;
@@ -9,4 +11,6 @@ pub mod lab;
 pub mod lines;
 pub mod node;
 pub mod program;
+pub mod rundir;
+pub mod service;
 pub mod step;

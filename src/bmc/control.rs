@@ -1,0 +1,142 @@
+//! What the module in ipmi_sim's process asks, and what the node answers.
+//!
+//! The words are the module's: `crates/ipmi-sim-module/src/protocol.rs` says
+//! them all. A question is answered at once; what an order takes longer goes
+//! on behind.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram as StdDatagram;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use tokio::net::UnixDatagram;
+
+use crate::node::chassis::{Identify, LastEvent, Policy};
+use crate::node::power::{Door, Node};
+use crate::node::{Order, Power};
+
+/// No question is longer.
+const MOST: usize = 256;
+
+/// Completion codes of IPMI 2.0, table 5-2.
+const NOT_IN_THIS_STATE: u8 = 0xd5;
+const INVALID_COMMAND: u8 = 0xc1;
+const INVALID_DATA: u8 = 0xcc;
+
+/// Both ends of the line between a node and its module: ours, and the one that ipmi_sim inherits.
+///
+/// # Errors
+/// What socketpair(2) says.
+pub fn pair() -> io::Result<(UnixDatagram, OwnedFd)> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    // SOCK_SEQPACKET keeps datagrams apart like SOCK_DGRAM, and shows the other end's closing.
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+    let ours = StdDatagram::from(ours);
+    ours.set_nonblocking(true)?;
+    Ok((UnixDatagram::from_std(ours)?, theirs))
+}
+
+/// Answers the module's questions until ipmi_sim has gone.
+///
+/// # Errors
+/// What the socket says.
+pub async fn serve(line: UnixDatagram, node: Node) -> io::Result<()> {
+    let mut question = [0; MOST];
+    loop {
+        let length = line.recv(&mut question).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        let question = String::from_utf8_lossy(&question[..length]);
+        let (number, words) = question.split_once(' ').unwrap_or((&question, ""));
+        let answer = match answer(words, &node) {
+            Ok(payload) if payload.is_empty() => format!("{number} ok"),
+            Ok(payload) => format!("{number} ok {payload}"),
+            Err(code) => format!("{number} error {code:02x}"),
+        };
+        line.send(answer.as_bytes()).await?;
+    }
+}
+
+/// The payload of the answer, or its completion code.
+fn answer(question: &str, node: &Node) -> Result<String, u8> {
+    let mut words = question.split(' ');
+    let (verb, argument) = (words.next().unwrap_or_default(), words.next());
+    match (verb, argument) {
+        ("power", Some("status")) => Ok(status(node)),
+        ("power", Some(order)) => power(order, node),
+        ("identify", Some(time)) => identify(time, node),
+        ("policy", Some(policy)) => {
+            node.chassis().borrow_mut().policy = match policy {
+                "always-off" => Policy::AlwaysOff,
+                "previous" => Policy::Previous,
+                "always-on" => Policy::AlwaysOn,
+                _ => return Err(INVALID_DATA),
+            };
+            Ok(String::new())
+        }
+        ("restart-cause", None) => Ok(format!("{:02x}", node.chassis().borrow().restart_cause)),
+        ("poh", None) => Ok(format!("1 {}", node.chassis().borrow().minutes_on())),
+        ("boot", Some("get")) => {
+            let [a, b, c, d, e] = node.chassis().borrow().boot_flags;
+            Ok(format!("{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}"))
+        }
+        ("boot", Some("set")) => {
+            let digits = words.next().filter(|digits| digits.len() == 10);
+            let value = digits
+                .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+                .ok_or(INVALID_DATA)?;
+            let [_, _, _, flags @ ..] = value.to_be_bytes();
+            node.chassis().borrow_mut().boot_flags = flags;
+            Ok(String::new())
+        }
+        _ => Err(INVALID_COMMAND),
+    }
+}
+
+fn status(node: &Node) -> String {
+    let chassis = node.chassis().borrow();
+    let event = match chassis.last_event {
+        LastEvent::None => "none",
+        LastEvent::Command => "ipmi",
+        LastEvent::Fault => "fault",
+    };
+    let light = match chassis.identifies() {
+        Identify::Off => "off",
+        Identify::Until(_) => "timed",
+        Identify::Forced => "force",
+    };
+    let (power, policy) = (node.power(), chassis.policy);
+    format!("{power} policy={policy} event={event} identify={light}")
+}
+
+fn power(order: &str, node: &Node) -> Result<String, u8> {
+    let order = match order {
+        "on" => Order::On,
+        "off" => Order::Off,
+        "cycle" => Order::Cycle,
+        "reset" => Order::Reset,
+        "diag" => Order::Diag,
+        "soft" => Order::Soft,
+        _ => return Err(INVALID_COMMAND),
+    };
+    // Section 28.3: on when on and off when off succeed, the others need power.
+    if node.power() == Power::Off && !matches!(order, Order::On | Order::Off) {
+        return Err(NOT_IN_THIS_STATE);
+    }
+    node.order(order, Door::Bmc);
+    Ok(String::new())
+}
+
+fn identify(time: &str, node: &Node) -> Result<String, u8> {
+    node.chassis().borrow_mut().identify = match time {
+        "off" => Identify::Off,
+        "force" => Identify::Forced,
+        seconds => {
+            let seconds: u8 = seconds.parse().map_err(|_| INVALID_DATA)?;
+            Identify::Until(Instant::now() + Duration::from_secs(seconds.into()))
+        }
+    };
+    Ok(String::new())
+}

@@ -1,0 +1,106 @@
+//! ipmi_sim's configuration and command line (ipmi_sim(1), ipmi_lan(5), ipmi_sim_cmd(5)).
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+
+use crate::lab::Node;
+use crate::program::{Probe, Program, TextFile, User};
+
+/// The UDP port of RMCP (DSP0136, section 3.1).
+pub const RMCP_PORT: u16 = 623;
+
+/// Where the module that ipmi_sim loads is, inside the lab.
+pub const MODULE: &str = "/run/lab/ipmi-sim-module.so";
+
+/// The name under which ipmi_sim keeps its state and its log lines appear: the node's, with `-bmc`.
+///
+/// ipmi_sim and QEMU share the node's namespace but not their log prefix.
+#[must_use]
+pub fn dir(node: &Node) -> PathBuf {
+    Program::dir(&node.name).join("bmc")
+}
+
+/// The BMC of `node`, whose module asks the node over the descriptor `control`.
+#[must_use]
+pub fn program(node: &Node, uuid: &str, binary: &Path, control: RawFd) -> Program {
+    let dir = dir(node);
+    let file = |name: &str| dir.join(name);
+    let path = |name: &str| file(name).display().to_string();
+    Program {
+        member: node.name.clone(),
+        what: "ipmi_sim".to_owned(),
+        argv: vec![
+            binary.display().to_string(),
+            "-c".to_owned(),
+            path("lan.conf"),
+            "-f".to_owned(),
+            path("bmc.emu"),
+            "-s".to_owned(),
+            path("state"),
+        ],
+        env: Vec::new(),
+        user: User::Member,
+        caps: Vec::new(),
+        dirs: vec![dir.clone(), file("state")],
+        files: vec![
+            TextFile {
+                path: file("lan.conf"),
+                mode: 0o600,
+                text: lan_conf(node, uuid, control),
+            },
+            TextFile {
+                path: file("bmc.emu"),
+                mode: 0o600,
+                text: EMU.to_owned(),
+            },
+        ],
+        ready: Probe::Rmcp(SocketAddrV4::new(node.address, RMCP_PORT)),
+    }
+}
+
+/// The BMC's LAN interface, users and module.
+fn lan_conf(node: &Node, uuid: &str, control: RawFd) -> String {
+    let local = Ipv4Addr::LOCALHOST;
+    let guid = uuid.replace('-', "");
+    let (name, address) = (&node.name, node.address);
+    let (user, password) = (&node.bmc.user, &node.bmc.password);
+    // A `serial` line must be there: without one the watchdog of ipmi_sim
+    // 2.0.33 calls through a null pointer. User 1 is the anonymous one.
+    format!(
+        r#"name "{name}"
+loadlib "{MODULE}" "fd={control}"
+set_working_mc 0x20
+  startlan 1
+    addr {address} {RMCP_PORT}
+    priv_limit admin
+    allowed_auths_callback none md2 md5 straight
+    allowed_auths_user none md2 md5 straight
+    allowed_auths_operator none md2 md5 straight
+    allowed_auths_admin none md2 md5 straight
+    guid {guid}
+  endlan
+  serial kcs {local} 9002 codec VM
+  user 1 false "" "" user 10 none md2 md5 straight
+  user 2 true "{user}" "{password}" admin 10 none md2 md5 straight
+"#
+    )
+}
+
+/// The management controller at address 0x20, with an event log and its watchdog's sensor.
+const EMU: &str = "\
+mc_setbmc 0x20
+mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
+sel_enable 0x20 1000 0x0a
+sensor_add 0x20 0 0 35 0x6f event-only
+sensor_set_event_support 0x20 0 0 enable scanning per-state 000000000001111 000000000000000 000000000001111 000000000000000
+mc_enable 0x20
+";
+
+/// A log line without the prompt; none for an echo of the commands that were read from its file.
+#[must_use]
+pub fn tidy(line: &str) -> Option<String> {
+    let text = line.trim_start_matches("> ").trim();
+    (!text.is_empty() && text != ">" && !EMU.lines().any(|own| own == text))
+        .then(|| text.to_owned())
+}

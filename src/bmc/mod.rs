@@ -1,0 +1,9 @@
+//! BMCs: ipmi_sim, and what its module asks of the node.
+
+pub mod control;
+pub mod ipmi_sim;
+
+/// The module that ipmi_sim loads, compiled by `build.rs`.
+///
+/// It is part of the binary so that one file is all of nsplay.
+pub const MODULE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ipmi-sim-module.so"));

@@ -1,0 +1,7 @@
+//! The host as the lab finds it: nothing in here changes it.
+
+pub mod firmware;
+pub mod packages;
+pub mod programs;
+pub mod sockets;
+pub mod tools;

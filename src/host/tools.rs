@@ -1,0 +1,113 @@
+//! What the host has for a lab: programs, firmware, things to boot, and what they can do.
+
+use std::path::{Path, PathBuf};
+
+use super::firmware;
+use super::programs::{Finder, Host};
+use crate::image::boot_entries::{self, Entry};
+use crate::kernel::kvm::{self, Verdict};
+use crate::lab::{Accel, Lab};
+use crate::node::qemu::Accelerator;
+use crate::rundir::STATE;
+use crate::service::httpd;
+
+/// Where `nsplay image build` puts the image, below [`STATE`].
+///
+/// No lab can have this name: names hold no dot.
+pub const IMAGE: &str = ".image";
+
+/// What the host has. Programs that the lab does not need may be missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tools {
+    /// dnsmasq(8).
+    pub dnsmasq: Option<PathBuf>,
+    /// The HTTP server that serves the lab.
+    pub httpd: Option<httpd::Found>,
+    /// sshd(8).
+    pub sshd: Option<PathBuf>,
+    /// QEMU; its plain name where it is missing and no node needs it.
+    pub qemu: PathBuf,
+    /// ipmi_sim(1), likewise.
+    pub ipmi_sim: PathBuf,
+    /// The shell of who logs in.
+    pub shell: PathBuf,
+    /// iPXE for BIOS clients of TFTP.
+    pub ipxe_bios: Option<PathBuf>,
+    /// iPXE for UEFI clients.
+    pub ipxe_uefi: Option<PathBuf>,
+    /// OVMF's code and the template of its variables.
+    pub ovmf: Option<(PathBuf, PathBuf)>,
+    /// The folder of the image, when it has been built.
+    pub image: Option<PathBuf>,
+    /// What can be booted.
+    pub entries: Vec<Entry>,
+    /// What KVM is worth.
+    pub kvm: Verdict,
+    /// Whether the kernel has IPv6.
+    pub ipv6: bool,
+}
+
+impl Tools {
+    /// Looks for what `lab` uses.
+    #[must_use]
+    pub fn find(lab: &Lab, finder: &Finder) -> Self {
+        let program = |name: &str| finder.program(name);
+        let plain = |name: &str| program(name).unwrap_or_else(|| PathBuf::from(name));
+        let image = Path::new(STATE).join(IMAGE);
+        let asks_kvm = lab.nodes.iter().any(|node| node.accel != Accel::Tcg);
+        Self {
+            dnsmasq: program("dnsmasq"),
+            httpd: lab
+                .web
+                .as_ref()
+                .and_then(|web| httpd::find(web.server, program).ok()),
+            sshd: program("sshd"),
+            qemu: plain("qemu-system-x86_64"),
+            ipmi_sim: plain("ipmi_sim"),
+            shell: program("bash").unwrap_or_else(|| PathBuf::from("/bin/sh")),
+            ipxe_bios: firmware::first(finder, firmware::IPXE_BIOS),
+            ipxe_uefi: firmware::first(finder, firmware::IPXE_UEFI),
+            ovmf: firmware::ovmf(finder),
+            entries: boot_entries::discover(Some(&image), Path::new("/")),
+            image: image.is_dir().then_some(image),
+            kvm: if asks_kvm {
+                kvm::probe()
+            } else {
+                Verdict::Unusable("no node asks for it".to_owned())
+            },
+            ipv6: finder.has_file(Path::new("/proc/sys/net/ipv6/conf/default/disable_ipv6")),
+        }
+    }
+
+    /// What runs the instructions of a node that asks for `accel`.
+    #[must_use]
+    pub fn accelerator(&self, accel: Accel) -> Accelerator {
+        match (accel, &self.kvm) {
+            (Accel::Kvm, _) | (Accel::Auto, Verdict::Works) => Accelerator::Kvm,
+            (Accel::Tcg, _) | (Accel::Auto, Verdict::Unusable(_)) => Accelerator::Tcg,
+        }
+    }
+
+    /// What a user of `lab` wants to know about how these tools are used.
+    #[must_use]
+    pub fn notes(&self, lab: &Lab) -> Vec<String> {
+        let mut notes = Vec::new();
+        if lab.nodes.iter().any(|node| node.accel == Accel::Auto) {
+            notes.push(match &self.kvm {
+                Verdict::Works => "nodes run under KVM: its probe ran code".to_owned(),
+                Verdict::Unusable(why) => {
+                    format!("nodes run under TCG, QEMU's own translator: {why}")
+                }
+            });
+        }
+        if !lab.nodes.is_empty() && !self.entries.iter().any(|entry| entry.name == "image") {
+            notes.push("there is no image to boot yet: `nsplay image build` makes one".to_owned());
+        }
+        if !self.ipv6 {
+            notes.push(
+                "the kernel has no IPv6: iPXE waits about 15 s for a router's answer".to_owned(),
+            );
+        }
+        notes
+    }
+}

@@ -1,0 +1,343 @@
+//! A lab's places on the host: its run directory, its state directory, and its names for netns.
+//!
+//! ```text
+//! /run/nsplay/LAB/lock             held (flock(2)) for the lab's life
+//! /run/nsplay/LAB/control.sock     for `nsplay ps`, `logs`, `down`, …
+//! /run/nsplay/LAB/supervisor.json  which process that is
+//! /run/nsplay/LAB/id_ed25519       the key for `ssh lab@…`
+//! /run/netns/nsplay-LAB-MEMBER     symbolic links for `ip netns exec`
+//! /var/lib/nsplay/LAB/             disks, and the log of the last run
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::lab::Name;
+
+/// Where iproute2 looks names of network namespaces up (ip-netns(8)).
+pub const NETNS_NAMES: &str = "/run/netns";
+
+/// Where every lab's state directory is.
+pub const STATE: &str = "/var/lib/nsplay";
+
+/// The places of one lab.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    lab: Name,
+    run: PathBuf,
+}
+
+/// A lab's lock (flock(2)): whoever holds it makes or removes the lab.
+///
+/// It is shared with processes that inherit it, and free when the last of them has gone.
+pub type Lock = File;
+
+/// The supervisor of a lab, as it was when it was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supervisor {
+    /// Its process.
+    pub pid: i32,
+    /// When it started, in clock ticks after boot (proc_pid_stat(5), field 22).
+    pub start_time: u64,
+    /// The boot that the two belong to (`/proc/sys/kernel/random/boot_id`).
+    pub boot_id: String,
+}
+
+impl RunDir {
+    /// The places of `lab`; none is made.
+    #[must_use]
+    pub fn new(lab: &Name) -> Self {
+        Self {
+            lab: lab.clone(),
+            run: Path::new("/run/nsplay").join(lab.as_str()),
+        }
+    }
+
+    /// The lab.
+    #[must_use]
+    pub fn lab(&self) -> &Name {
+        &self.lab
+    }
+
+    /// The run directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.run
+    }
+
+    /// The control socket.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        self.run.join("control.sock")
+    }
+
+    /// The private key of the lab's SSH user.
+    #[must_use]
+    pub fn ssh_key(&self) -> PathBuf {
+        self.run.join("id_ed25519")
+    }
+
+    /// The state directory, which outlives the lab.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        Path::new(STATE).join(self.lab.as_str())
+    }
+
+    /// The events and log lines of the last run, one JSON object a line.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.state().join("log.jsonl")
+    }
+
+    /// What the supervisor itself had to say in the last run.
+    #[must_use]
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.state().join("supervisor.log")
+    }
+
+    /// Makes the directories.
+    ///
+    /// # Errors
+    /// What mkdir(2) says; PermissionDenied when a place is taken by somebody
+    /// else's file or by a symbolic link.
+    fn make(&self) -> io::Result<()> {
+        for (path, mode) in [
+            (Path::new("/run/nsplay"), 0o755),
+            (self.run.as_path(), 0o755),
+            (Path::new(STATE), 0o755),
+            (self.state().as_path(), 0o755),
+            (Path::new(NETNS_NAMES), 0o755),
+        ] {
+            make_own(path, mode)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the directories and takes the lock; none when somebody has it: the lab is up.
+    ///
+    /// # Errors
+    /// What mkdir(2), open(2) or flock(2) says.
+    pub fn claim(&self) -> io::Result<Option<Lock>> {
+        loop {
+            self.make()?;
+            let lock = match self.open_lock(true) {
+                // Whoever had it has just swept the directory.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
+            match lock.try_lock() {
+                Ok(()) if self.is_current(&lock)? => return Ok(Some(lock)),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until nobody has the lock, and takes it; none when nothing is left of the lab.
+    ///
+    /// # Errors
+    /// What open(2) or flock(2) says.
+    pub fn wait(&self) -> io::Result<Option<Lock>> {
+        let lock = match self.open_lock(false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        lock.lock()?;
+        // A lab that was made since then is not the one that was waited for.
+        Ok(self.is_current(&lock)?.then_some(lock))
+    }
+
+    fn open_lock(&self, create: bool) -> io::Result<File> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(create)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(self.run.join("lock"))
+    }
+
+    /// Whether `lock` is the file that has the lock's name now.
+    fn is_current(&self, lock: &Lock) -> io::Result<bool> {
+        match fs::symlink_metadata(self.run.join("lock")) {
+            Ok(named) => Ok(named.ino() == lock.metadata()?.ino()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the lab's run directory is there: it is up, or was ended without being swept.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.run.join("lock").exists()
+    }
+
+    /// Writes down which process is the supervisor.
+    ///
+    /// # Errors
+    /// What the writing or the reading of `/proc` says.
+    pub fn record(&self, pid: i32) -> io::Result<()> {
+        let text = serde_json::to_string(&Supervisor::of(pid)?)?;
+        let temporary = self.run.join("supervisor.json.new");
+        fs::write(&temporary, text)?;
+        fs::rename(temporary, self.run.join("supervisor.json"))
+    }
+
+    /// The supervisor, if it is still the process that was written down.
+    #[must_use]
+    pub fn supervisor(&self) -> Option<Supervisor> {
+        let text = fs::read_to_string(self.run.join("supervisor.json")).ok()?;
+        let recorded: Supervisor = serde_json::from_str(&text).ok()?;
+        (Supervisor::of(recorded.pid).ok()? == recorded).then_some(recorded)
+    }
+
+    /// Removes everything of a lab that has ended but its state directory.
+    ///
+    /// The caller holds the lock, which goes too. What is gone already is no error.
+    ///
+    /// # Errors
+    /// What remains, and why.
+    pub fn sweep(&self) -> io::Result<()> {
+        let mut remains = Remains::default();
+        self.clear_into(&mut remains);
+        remains.note(&self.run, fs::remove_dir_all(&self.run));
+        // The common folders go with the last lab; what others put there keeps them.
+        for folder in ["/run/nsplay", NETNS_NAMES] {
+            let _ = fs::remove_dir(folder);
+        }
+        remains.result()
+    }
+
+    /// Removes what a lab has left that ended without being swept, but keeps the lock.
+    ///
+    /// # Errors
+    /// What remains, and why.
+    pub fn clear(&self) -> io::Result<()> {
+        let mut remains = Remains::default();
+        self.clear_into(&mut remains);
+        remains.result()
+    }
+
+    fn clear_into(&self, remains: &mut Remains) {
+        let recorded: Option<Supervisor> = fs::read_to_string(self.run.join("supervisor.json"))
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok());
+        let links = recorded.map(|supervisor| self.netns_names(supervisor.pid));
+        let files =
+            ["control.sock", "supervisor.json", "id_ed25519"].map(|name| self.run.join(name));
+        for path in links.unwrap_or_default().into_iter().chain(files) {
+            remains.note(&path, fs::remove_file(&path));
+        }
+    }
+
+    /// The name for `ip netns exec` of a member.
+    #[must_use]
+    pub fn netns_name(&self, member: &Name) -> PathBuf {
+        Path::new(NETNS_NAMES).join(format!("nsplay-{}-{member}", self.lab))
+    }
+
+    /// The names that lead to descriptors of the process `pid`.
+    fn netns_names(&self, pid: i32) -> Vec<PathBuf> {
+        let ours = format!("nsplay-{}-", self.lab);
+        let leads = format!("/proc/{pid}/fd/");
+        let Ok(entries) = fs::read_dir(NETNS_NAMES) else {
+            return Vec::new();
+        };
+        entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                let name = path.file_name().and_then(|name| name.to_str());
+                name.is_some_and(|name| name.starts_with(&ours))
+                    && fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with(&leads))
+            })
+            .collect()
+    }
+}
+
+impl Supervisor {
+    /// The process `pid`, as it is now.
+    ///
+    /// # Errors
+    /// NotFound when there is none; InvalidData when `/proc` reads otherwise than its man page says.
+    pub fn of(pid: i32) -> io::Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The second field, the name in parentheses, may itself hold spaces and parentheses.
+        let start_time = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19))
+            .and_then(|field| field.parse().ok())
+            .ok_or(io::ErrorKind::InvalidData)?;
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        Ok(Self {
+            pid,
+            start_time,
+            boot_id: boot_id.trim().to_owned(),
+        })
+    }
+
+    /// Opens the process, and makes sure that the descriptor is the recorded one's.
+    ///
+    /// # Errors
+    /// NotFound when it has gone; what pidfd_open(2) says.
+    pub fn open(&self) -> io::Result<OwnedFd> {
+        let pidfd = crate::kernel::clone::pidfd_open(self.pid)?;
+        if Self::of(self.pid)? != *self {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(pidfd)
+    }
+}
+
+/// What could not be removed.
+#[derive(Default)]
+struct Remains(Vec<String>);
+
+impl Remains {
+    fn note(&mut self, path: &Path, removed: io::Result<()>) {
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                self.0.push(format!("{} ({error})", path.display()));
+            }
+            _ => {}
+        }
+    }
+
+    fn result(self) -> io::Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("remain: {}", self.0.join(", "))))
+    }
+}
+
+/// Makes a directory that is ours, or accepts one that is there already and is ours.
+fn make_own(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().recursive(false).mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            return Err(io::Error::new(
+                error.kind(),
+                format!("cannot make {}: {error}", path.display()),
+            ));
+        }
+        Ok(()) => return Ok(()),
+    }
+    let found = fs::symlink_metadata(path)?;
+    if found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "{} is there already and is not a folder of ours",
+            path.display()
+        ),
+    ))
+}

@@ -1,0 +1,218 @@
+//! dnsmasq: DHCP, TFTP and router advertisements (dnsmasq(8)).
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use dnsmasq_config::{
+    Boot, BootFile, Config, ConfigError, DhcpOption, Directive, Encapsulation, FilePath, Host,
+    Hostname, InterfaceName, LeaseTime, MacAddr, Match, OptionId, OptionValue, RaMode, Range4,
+    Range6, Tag, Text, TftpRoot, ValueError,
+};
+
+use crate::lab::{Dhcp, Lab, LinkName, Mac};
+use crate::program::{Cap, Probe, Program, TextFile, User};
+
+/// A value of the lab file that dnsmasq cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum DnsmasqError {
+    /// One value.
+    #[error("cannot tell dnsmasq about this lab")]
+    Value(#[from] ValueError),
+    /// Values that do not go together.
+    #[error("cannot tell dnsmasq about this lab")]
+    Config(#[from] ConfigError),
+}
+
+/// The iPXE binaries that DHCP names, below the TFTP root.
+pub const BIOS_FILE: &str = "undionly.kpxe";
+/// The same for 64-bit UEFI.
+pub const UEFI_FILE: &str = "snponly.efi";
+
+/// The folder that is served over TFTP.
+#[must_use]
+pub fn root(dhcp: &Dhcp) -> PathBuf {
+    Program::dir(&dhcp.name).join("root")
+}
+
+/// The IPv6 network that router advertisements name: a unique local one (RFC 4193).
+///
+/// iPXE solicits routers and waits 13 to 16 s when none answers. The fifth
+/// and sixth byte are the IPv4 subnet's, so the lab's addresses look alike.
+#[must_use]
+pub fn ula(subnet: ipnet::Ipv4Net) -> Ipv6Addr {
+    let [a, b, c, _] = subnet.network().octets();
+    Ipv6Addr::new(
+        0xfd00,
+        u16::from_be_bytes([a, b]),
+        u16::from(c),
+        0,
+        0,
+        0,
+        0,
+        0,
+    )
+}
+
+/// dnsmasq for `lab`; `ipv6` says whether the host has IPv6 at all.
+///
+/// # Errors
+/// A value of the lab file that dnsmasq cannot be told.
+pub fn program(lab: &Lab, dhcp: &Dhcp, binary: &Path, ipv6: bool) -> Result<Program, DnsmasqError> {
+    let dir = Program::dir(&dhcp.name);
+    let config_file = dir.join("dnsmasq.conf");
+    let argv = [
+        binary.display().to_string(),
+        "--keep-in-foreground".to_owned(),
+        "--log-facility=-".to_owned(),
+        format!("--conf-file={}", config_file.display()),
+    ];
+    Ok(Program {
+        member: dhcp.name.clone(),
+        what: "dnsmasq".to_owned(),
+        argv: argv.into(),
+        env: Vec::new(),
+        user: User::Member,
+        caps: vec![Cap::NetBindService, Cap::NetAdmin, Cap::NetRaw],
+        files: vec![TextFile {
+            path: config_file,
+            mode: 0o644,
+            text: config(lab, dhcp, &dir.join("leases"), ipv6)?.to_string(),
+        }],
+        dirs: vec![dir],
+        ready: Probe::Dhcp {
+            server: dhcp.address,
+            relay: lab.network.gateway,
+        },
+    })
+}
+
+fn config(lab: &Lab, dhcp: &Dhcp, leases: &Path, ipv6: bool) -> Result<Config, DnsmasqError> {
+    let lease = LeaseTime::from_secs(u32::try_from(dhcp.lease.as_secs()).unwrap_or(u32::MAX))?;
+    let path = |path: &Path| FilePath::new(path.display().to_string());
+    let (first, last) = dhcp.pool;
+    let mut config = Config::builder()
+        .with(Directive::Port(0))
+        .with(Directive::Interface(
+            InterfaceName::new(LinkName::eth0().as_str())?.into(),
+        ))
+        .with_all([
+            Directive::BindInterfaces,
+            Directive::NoHosts,
+            Directive::NoResolv,
+            // dnsmasq would ping an address for 3 s before it offers it.
+            Directive::NoPing,
+            Directive::DhcpAuthoritative,
+        ])
+        .with(Directive::DhcpLeaseFile(path(leases)?))
+        .with(
+            Range4::new(first, last)?
+                .netmask(lab.network.subnet.netmask())?
+                .lease(lease),
+        )
+        .with(DhcpOption::new(
+            OptionId::named("router")?,
+            OptionValue::Addresses(vec![lab.network.gateway]),
+        )?)
+        .with(Directive::EnableTftp(None))
+        .with(TftpRoot::from(path(&root(dhcp))?))
+        .with_all(boot(lab, dhcp)?);
+    if ipv6 {
+        let advertised = Range6::advertise(ula(lab.network.subnet), RaMode::RaOnly);
+        config = config
+            .with_all([Directive::EnableRa, Directive::QuietRa])
+            .with(advertised.lifetime(lease));
+    }
+    for node in &lab.nodes {
+        config = config.with(
+            Host::mac(MacAddr(node.mac.octets())).hostname(Hostname::new(node.name.as_str())?),
+        );
+    }
+    Ok(config.build()?)
+}
+
+/// What each kind of client boots (RFC 4578, section 2.1, and the IANA list of architectures).
+fn boot(lab: &Lab, dhcp: &Dhcp) -> Result<Vec<Directive>, DnsmasqError> {
+    let tag = |name| Tag::new(name);
+    let (ipxe, bios, efi64, http) = (tag("ipxe")?, tag("bios")?, tag("efi64")?, tag("efi64http")?);
+    let arch = |tag: &Tag, number| {
+        let id = OptionId::named("client-arch")?;
+        Match::holding(tag.clone(), id, OptionValue::Number(number, None))
+    };
+    let file = |name: &str| BootFile::new(name).map(Boot::new);
+    let web = lab.web.as_ref().map(|web| web.address);
+    let mut directives: Vec<Directive> = vec![
+        Match::sent(ipxe.clone(), OptionId::v4(175)?).into(),
+        arch(&bios, 0)?.into(),
+        arch(&efi64, 7)?.into(),
+        arch(&efi64, 9)?.into(),
+        arch(&http, 16)?.into(),
+        file(&script(dhcp, web))?.when(ipxe.clone()).into(),
+        file(BIOS_FILE)?.when(!ipxe.clone()).when(bios).into(),
+        file(UEFI_FILE)?.when(!ipxe.clone()).when(efi64).into(),
+    ];
+    if let Some(web) = web {
+        let class = DhcpOption::new(
+            OptionId::named("vendor-class")?,
+            OptionValue::Text(Text::new("HTTPClient")?),
+        )?;
+        directives.extend([
+            file(&format!("http://{web}/{UEFI_FILE}"))?
+                .when(!ipxe.clone())
+                .when(http.clone())
+                .into(),
+            Directive::DhcpOptionForce(class.when(!ipxe.clone()).when(http)),
+        ]);
+    }
+    // iPXE's own option: no proxy DHCP server is there to wait for (2 to 3 s).
+    let no_proxy = DhcpOption::encapsulated(
+        Encapsulation::Option(175),
+        OptionId::v4(176)?,
+        OptionValue::byte(1),
+    )?;
+    directives.push(no_proxy.when(ipxe).into());
+    Ok(directives)
+}
+
+/// Where an iPXE client is sent: a URL stays as it is, a path is the web server's.
+fn script(dhcp: &Dhcp, web: Option<Ipv4Addr>) -> String {
+    match web {
+        Some(web) if !dhcp.boot.contains("://") => {
+            format!("http://{web}/{}", dhcp.boot.trim_start_matches('/'))
+        }
+        _ => dhcp.boot.clone(),
+    }
+}
+
+/// A log line without what is known already (`dnsmasq-dhcp[12]: `); none for one that only the
+/// probe of `mac` caused, or that says how dnsmasq was compiled.
+#[must_use]
+pub fn tidy(line: &str, mac: Mac) -> Option<String> {
+    let text = match line.split_once("]: ") {
+        Some((program, text)) if program.starts_with("dnsmasq") => text,
+        _ => line,
+    };
+    if text.contains(&mac.to_string()) || text.starts_with("compile time options") {
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_only_what_is_new() {
+        let mac = Mac::derived("probe");
+        assert_eq!(
+            tidy(
+                "dnsmasq-dhcp[7]: DHCPDISCOVER(eth0) 00:aa:bb:cc:dd:ee ",
+                mac
+            )
+            .unwrap(),
+            "DHCPDISCOVER(eth0) 00:aa:bb:cc:dd:ee "
+        );
+        let probe = format!("dnsmasq-dhcp[7]: DHCPOFFER(eth0) 192.168.25.7 {mac}");
+        assert_eq!(tidy(&probe, mac), None);
+    }
+}
