@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod lab;
 pub mod lines;
 pub mod node;
+pub mod plan;
 pub mod program;
 pub mod rundir;
 pub mod service;

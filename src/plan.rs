@@ -1,0 +1,539 @@
+//! Plans: everything that `up` will do, decided before any of it is done.
+//!
+//! [`plan`] is pure: the same lab on a host with the same programs gives the
+//! same plan. `nsplay plan` prints it; the supervisor carries it out.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::bmc::ipmi_sim::RMCP_PORT;
+use crate::host::tools::Tools;
+use crate::image::boot_entries::{self, Entry};
+use crate::kernel::mount;
+use crate::lab::{Lab, LinkName, Mac, Name, Node, Root};
+use crate::node::qemu::{self, Machine};
+use crate::program::{Program, TextFile, User};
+use crate::rundir::RunDir;
+use crate::service::dnsmasq::{self, DnsmasqError};
+use crate::service::sshd::{self, Account};
+use crate::service::sshd_keys::Keys;
+use crate::service::{ProbeMarks, httpd};
+use crate::step::{Place, Step};
+
+/// The first user that a member's programs run as.
+///
+/// 60578 to 61183 is used by nobody (systemd's doc/UIDS-GIDS.md).
+const FIRST_USER: u32 = 60600;
+
+/// Everything that the supervisor does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The lab that this is the plan of.
+    pub lab: Lab,
+    /// What is worth knowing about how it was decided.
+    pub notes: Vec<String>,
+    /// What is done to the network, in this order.
+    pub network: Vec<Step>,
+    /// Files of the lab's own `/etc`.
+    pub etc: Vec<TextFile>,
+    /// The account that logs in over SSH.
+    pub account: Option<Account>,
+    /// Files and folders of the host, in places that are the lab's own, that it sees all the same.
+    pub shown: Vec<PathBuf>,
+    /// The folders that services serve.
+    pub views: Vec<View>,
+    /// The services, in the order of [`Lab::services`].
+    pub services: Vec<Program>,
+    /// The virtual servers.
+    pub machines: Vec<Machine>,
+    /// The ipmi_sim binary.
+    pub ipmi_sim: PathBuf,
+    /// What the host can reach.
+    pub publish: Vec<Publish>,
+}
+
+/// A folder that a service serves: a user's files and some of nsplay's beside them.
+///
+/// It is made of symbolic links, so that a file that the user adds, changes
+/// or removes is seen at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// The folder that is served.
+    pub at: PathBuf,
+    /// Where the user's files are inside the lab, and what they are on the host.
+    pub files: (PathBuf, Root),
+    /// Links beside them: the name below `at`, and what it points to.
+    pub links: Vec<(PathBuf, PathBuf)>,
+    /// Texts beside them.
+    pub texts: Vec<TextFile>,
+}
+
+/// A socket of the host that leads into the lab.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// Whose it is.
+    pub member: Name,
+    /// Where the host listens.
+    pub host: SocketAddr,
+    /// What is behind it.
+    pub to: Target,
+}
+
+/// What is behind a published socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// A TCP port of a member.
+    Tcp(SocketAddr),
+    /// A UDP port of a member.
+    Udp(SocketAddr),
+    /// A UNIX socket inside the lab.
+    Unix(PathBuf),
+}
+
+impl Publish {
+    /// The transport of the host's socket.
+    #[must_use]
+    pub fn protocol(&self) -> &'static str {
+        match self.to {
+            Target::Tcp(_) | Target::Unix(_) => "tcp",
+            Target::Udp(_) => "udp",
+        }
+    }
+}
+
+impl Plan {
+    /// The user that a member's programs run as.
+    #[must_use]
+    pub fn user(&self, member: &Name) -> u32 {
+        user(&self.lab, member)
+    }
+
+    /// What the supervisor's probes ask with.
+    #[must_use]
+    pub fn probe_marks(&self) -> ProbeMarks {
+        ProbeMarks {
+            mac: Mac::derived(&format!("{}/probe", self.lab.name)),
+            // The lowest port: no connection that is not a probe's comes from it.
+            ssh: SocketAddrV4::new(self.lab.network.gateway, 1),
+        }
+    }
+}
+
+fn user(lab: &Lab, member: &Name) -> u32 {
+    let services = lab.services();
+    let names = services.iter().map(|seat| seat.name);
+    let all = names.chain(lab.nodes.iter().map(|node| &node.name));
+    let place = all.take_while(|name| *name != member).count();
+    FIRST_USER + u32::try_from(place).unwrap_or_default()
+}
+
+/// Decides what `up` does for `lab` on a host with `tools`.
+///
+/// # Errors
+/// A value of the lab file that a program cannot be told.
+pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError> {
+    let dir = RunDir::new(&lab.name);
+    let mut services = Vec::new();
+    if let (Some(dhcp), Some(binary)) = (&lab.dhcp, &tools.dnsmasq) {
+        services.push(dnsmasq::program(lab, dhcp, binary, tools.ipv6)?);
+    }
+    if let (Some(web), Some(found)) = (&lab.web, &tools.httpd) {
+        services.push(httpd::program(web, found));
+    }
+    if let (Some(ssh), Some(binary)) = (&lab.ssh, &tools.sshd) {
+        services.push(sshd::program(ssh, binary, keys));
+    }
+    let account = lab.ssh.as_ref().map(|ssh| Account {
+        uid: user(lab, &ssh.name),
+        home: sshd::home(ssh),
+        shell: tools.shell.clone(),
+    });
+    let machines = lab.nodes.iter().map(|node| Machine {
+        node: node.clone(),
+        qemu: tools.qemu.clone(),
+        accelerator: tools.accelerator(node.accel),
+        uuid: qemu::uuid(&lab.name, &node.name),
+        state: dir.state().join(node.name.as_str()),
+        ovmf: tools.ovmf.clone(),
+    });
+    Ok(Plan {
+        lab: lab.clone(),
+        notes: tools.notes(lab),
+        network: network(lab, tools.ipv6),
+        etc: etc(lab, account.as_ref()),
+        account,
+        shown: shown(tools),
+        views: views(lab, tools),
+        services,
+        machines: machines.collect(),
+        ipmi_sim: tools.ipmi_sim.clone(),
+        publish: publish(lab),
+    })
+}
+
+/// What the lab uses of the host in places that it has of its own: the image, and programs that
+/// are installed somewhere unusual.
+fn shown(tools: &Tools) -> Vec<PathBuf> {
+    let programs = [
+        tools.dnsmasq.as_ref(),
+        tools.httpd.as_ref().map(|found| &found.binary),
+        tools.sshd.as_ref(),
+        Some(&tools.qemu),
+        Some(&tools.ipmi_sim),
+    ];
+    let hidden = |path: &&PathBuf| mount::hides(path);
+    let hidden = programs.into_iter().flatten().filter(hidden);
+    tools.image.iter().chain(hidden).cloned().collect()
+}
+
+/// Names and accounts; without sshd nobody logs in, and the names stay.
+fn etc(lab: &Lab, account: Option<&Account>) -> Vec<TextFile> {
+    let services = lab.services();
+    let hosts: Vec<(Ipv4Addr, Name)> = services
+        .iter()
+        .map(|seat| (seat.address, seat.name.clone()))
+        .chain(
+            lab.nodes
+                .iter()
+                .map(|node| (node.address, node.name.clone())),
+        )
+        .collect();
+    let nobody = Account {
+        uid: FIRST_USER,
+        home: PathBuf::from("/var/empty"),
+        shell: PathBuf::from("/bin/false"),
+    };
+    sshd::etc_files(account.unwrap_or(&nobody), &hosts)
+}
+
+/// The lab's network, as steps: the fabric, then each member.
+fn network(lab: &Lab, ipv6: bool) -> Vec<Step> {
+    let services = lab.services();
+    let names: Vec<&Name> = services
+        .iter()
+        .map(|seat| seat.name)
+        .chain(lab.nodes.iter().map(|node| &node.name))
+        .collect();
+    let (fabric, lab0) = (Place::Fabric, LinkName::fabric());
+    let mac = |seed: &str| Mac::derived(&format!("{}/{seed}", lab.name));
+    let mut steps: Vec<Step> = names
+        .iter()
+        .map(|name| Step::AddNetns((*name).clone()))
+        .collect();
+    if ipv6 {
+        steps.push(no_ipv6(&fabric));
+    }
+    steps.extend([
+        up(&fabric, LinkName::lo()),
+        Step::AddBridge {
+            place: fabric.clone(),
+            link: lab0.clone(),
+            mac: mac("fabric"),
+        },
+        address(&fabric, &lab0, lab.network.subnet, lab.network.gateway),
+    ]);
+    for name in &names {
+        let link = LinkName::of(name);
+        steps.push(Step::AddVeth {
+            link: link.clone(),
+            mac: mac(&format!("{name}/fabric")),
+            master: lab0.clone(),
+            member: (*name).clone(),
+            peer: LinkName::eth0(),
+            peer_mac: mac(name.as_str()),
+        });
+        steps.push(up(&fabric, link));
+    }
+    for seat in services {
+        let place = Place::Member(seat.name.clone());
+        let is_dhcp = lab
+            .dhcp
+            .as_ref()
+            .is_some_and(|dhcp| dhcp.name == *seat.name);
+        steps.extend(member(&place, ipv6 && !is_dhcp));
+        steps.push(address(
+            &place,
+            &LinkName::eth0(),
+            lab.network.subnet,
+            seat.address,
+        ));
+        if ipv6 && is_dhcp {
+            steps.push(advertiser(&place, lab.network.subnet));
+        }
+        steps.push(up(&place, LinkName::eth0()));
+        steps.push(default_route(&place, lab));
+    }
+    for node in &lab.nodes {
+        steps.extend(node_steps(
+            node,
+            lab,
+            ipv6,
+            mac(&format!("{}/bmc", node.name)),
+        ));
+    }
+    steps
+}
+
+/// What every member's namespace has.
+fn member(place: &Place, without_ipv6: bool) -> Vec<Step> {
+    // A service that is not root may bind its well-known port.
+    let mut steps = vec![Step::SetSysctl {
+        place: place.clone(),
+        key: "net/ipv4/ip_unprivileged_port_start".to_owned(),
+        value: "0".to_owned(),
+    }];
+    if without_ipv6 {
+        steps.push(no_ipv6(place));
+    }
+    steps.push(up(place, LinkName::lo()));
+    steps
+}
+
+/// A node's namespace: the bridge that joins the member's link with the TAP device of the guest.
+fn node_steps(node: &Node, lab: &Lab, ipv6: bool, mac: Mac) -> Vec<Step> {
+    let place = Place::Member(node.name.clone());
+    let bridge = LinkName::br_bmc();
+    let mut steps = member(&place, ipv6);
+    steps.extend([
+        Step::AddBridge {
+            place: place.clone(),
+            link: bridge.clone(),
+            mac,
+        },
+        Step::SetMaster {
+            place: place.clone(),
+            link: LinkName::eth0(),
+            master: bridge.clone(),
+        },
+        Step::AddTap {
+            place: place.clone(),
+            link: LinkName::tap(),
+            master: bridge.clone(),
+        },
+        up(&place, LinkName::eth0()),
+        up(&place, LinkName::tap()),
+        address(&place, &bridge, lab.network.subnet, node.address),
+        default_route(&place, lab),
+    ]);
+    steps
+}
+
+fn up(place: &Place, link: LinkName) -> Step {
+    Step::SetUp {
+        place: place.clone(),
+        link,
+    }
+}
+
+fn address(place: &Place, link: &LinkName, subnet: Ipv4Net, address: Ipv4Addr) -> Step {
+    Step::AddAddress {
+        place: place.clone(),
+        link: link.clone(),
+        address: IpNet::V4(Ipv4Net::new_assert(address, subnet.prefix_len())),
+    }
+}
+
+/// The address from which dnsmasq advertises its network.
+fn advertiser(place: &Place, subnet: Ipv4Net) -> Step {
+    let [a, b, c, d, e, f, g, _] = dnsmasq::ula(subnet).segments();
+    let own = std::net::Ipv6Addr::new(a, b, c, d, e, f, g, 2);
+    Step::AddAddress {
+        place: place.clone(),
+        link: LinkName::eth0(),
+        address: IpNet::V6(Ipv6Net::new_assert(own, 64)),
+    }
+}
+
+fn default_route(place: &Place, lab: &Lab) -> Step {
+    Step::AddDefaultRoute {
+        place: place.clone(),
+        via: lab.network.gateway,
+    }
+}
+
+/// Without it each link would solicit routers and give itself an address.
+fn no_ipv6(place: &Place) -> Step {
+    Step::SetSysctl {
+        place: place.clone(),
+        key: "net/ipv6/conf/default/disable_ipv6".to_owned(),
+        value: "1".to_owned(),
+    }
+}
+
+/// The folders that are served.
+fn views(lab: &Lab, tools: &Tools) -> Vec<View> {
+    let beside = |name: &Name, folder: &str| Program::dir(name).join(folder);
+    let boot_files: Vec<(PathBuf, PathBuf)> = [
+        (dnsmasq::BIOS_FILE, &tools.ipxe_bios),
+        (dnsmasq::UEFI_FILE, &tools.ipxe_uefi),
+    ]
+    .into_iter()
+    .filter_map(|(name, file)| Some((PathBuf::from(name), file.clone()?)))
+    .collect();
+    let mut views = Vec::new();
+    if let Some(dhcp) = &lab.dhcp {
+        views.push(View {
+            at: dnsmasq::root(dhcp),
+            files: (beside(&dhcp.name, "tftproot"), dhcp.tftproot.clone()),
+            links: boot_files.clone(),
+            texts: Vec::new(),
+        });
+    }
+    if let Some(web) = &lab.web {
+        let at = httpd::root(web);
+        let folder = Path::new(boot_entries::FOLDER);
+        let of_entry = |entry: &Entry| -> Vec<(PathBuf, PathBuf)> {
+            let files = entry.files.iter();
+            files
+                .map(|(served, file)| (folder.join(served), file.clone()))
+                .collect()
+        };
+        let mut links = boot_files;
+        links.extend(tools.entries.iter().flat_map(of_entry));
+        let script = boot_entries::Script {
+            server: &web.address.to_string(),
+            entries: &tools.entries,
+            default: None,
+            timeout_ms: None,
+            internet: false,
+        };
+        let text = |name: &str, text: String| TextFile {
+            path: at.join(folder).join(name),
+            mode: 0o644,
+            text,
+        };
+        views.push(View {
+            texts: vec![
+                text("entries.ipxe", script.to_string()),
+                // What a node that has come up asks for, to be seen in the access log.
+                text("hello", "hello\n".to_owned()),
+            ],
+            at,
+            files: (beside(&web.name, "webroot"), web.root.clone()),
+            links,
+        });
+    }
+    views
+}
+
+/// The host's sockets that lead into the lab.
+fn publish(lab: &Lab) -> Vec<Publish> {
+    let mut all = Vec::new();
+    let mut add = |member: &Name, host: Option<SocketAddr>, to: Target| {
+        all.extend(host.map(|host| Publish {
+            member: member.clone(),
+            host,
+            to,
+        }));
+    };
+    let tcp = |address: Ipv4Addr, port| Target::Tcp(SocketAddr::from((address, port)));
+    if let Some(web) = &lab.web {
+        add(&web.name, web.publish, tcp(web.address, httpd::PORT));
+    }
+    if let Some(ssh) = &lab.ssh {
+        add(&ssh.name, ssh.publish, tcp(ssh.address, sshd::PORT));
+    }
+    for node in &lab.nodes {
+        let bmc = Target::Udp(SocketAddr::from((node.address, RMCP_PORT)));
+        add(&node.name, node.bmc.publish, bmc);
+        add(&node.name, node.vnc, Target::Unix(qemu::vnc(&node.name)));
+    }
+    all
+}
+
+impl fmt::Display for Plan {
+    /// The plan as shell commands, in the order in which they would be typed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# network")?;
+        for step in &self.network {
+            writeln!(f, "{step}")?;
+        }
+        for view in &self.views {
+            writeln!(f, "\n# folder {}", view.at.display())?;
+            let files = match &view.files.1 {
+                Root::Embedded => "(built in)".to_owned(),
+                Root::Dir(folder) => folder.display().to_string(),
+            };
+            writeln!(f, "ln -s {files}/* {}/", view.at.display())?;
+            for (name, to) in &view.links {
+                writeln!(f, "ln -s {} {}", to.display(), view.at.join(name).display())?;
+            }
+            for text in &view.texts {
+                write_text(f, text)?;
+            }
+        }
+        for service in &self.services {
+            writeln!(f, "\n# {}: {}", service.member, service.what)?;
+            for file in &service.files {
+                write_text(f, file)?;
+            }
+            let user = match service.user {
+                User::Root => 0,
+                User::Member => self.user(&service.member),
+            };
+            writeln!(f, "{}", command(&service.member, user, &service.argv))?;
+        }
+        for machine in &self.machines {
+            let name = &machine.node.name;
+            writeln!(f, "\n# {name}: QEMU")?;
+            // The descriptors have numbers when there are any; in a plan they follow the standard ones.
+            let fds = qemu::Fds {
+                tap: 3,
+                qmp: 4,
+                serial: 5,
+            };
+            let argv = machine.argv(&machine.node.boot, fds);
+            writeln!(f, "{}", command(name, self.user(name), &argv))?;
+            writeln!(f, "\n# {name}: ipmi_sim")?;
+            let bmc =
+                crate::bmc::ipmi_sim::program(&machine.node, &machine.uuid, &self.ipmi_sim, 3);
+            for file in &bmc.files {
+                write_text(f, file)?;
+            }
+            writeln!(f, "{}", command(name, self.user(name), &bmc.argv))?;
+        }
+        if !self.publish.is_empty() {
+            writeln!(f, "\n# published")?;
+        }
+        for publish in &self.publish {
+            let to = match &publish.to {
+                Target::Tcp(at) => format!("{at}/tcp"),
+                Target::Udp(at) => format!("{at}/udp"),
+                Target::Unix(path) => path.display().to_string(),
+            };
+            writeln!(f, "# {}/{} -> {to}", publish.host, publish.protocol())?;
+        }
+        Ok(())
+    }
+}
+
+/// A file as a here-document; one that others may not read keeps its text to itself.
+fn write_text(f: &mut fmt::Formatter<'_>, file: &TextFile) -> fmt::Result {
+    let path = file.path.display();
+    if file.mode & 0o077 == 0 {
+        return writeln!(f, "install -m {:o} … {path}", file.mode);
+    }
+    writeln!(f, "cat > {path} <<'EOF'\n{}EOF", file.text)
+}
+
+fn command(member: &Name, user: u32, argv: &[String]) -> String {
+    let quoted: Vec<String> = argv.iter().map(|word| quote(word)).collect();
+    let quoted = quoted.join(" ");
+    match user {
+        0 => format!("ip netns exec {member} {quoted}"),
+        user => format!("ip netns exec {member} setpriv --reuid {user} {quoted}"),
+    }
+}
+
+/// A word as a shell reads it back.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

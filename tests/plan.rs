@@ -1,0 +1,110 @@
+//! Every lab that ships, as the shell commands, configurations and command lines that `up` uses.
+
+use std::path::{Path, PathBuf};
+
+use nsplay::host::tools::Tools;
+use nsplay::image::boot_entries::Entry;
+use nsplay::kernel::kvm::Verdict;
+use nsplay::lab::file::{Origin, load};
+use nsplay::plan::plan;
+use nsplay::service::httpd::{Found, Kind};
+use nsplay::service::sshd_keys::Keys;
+
+/// A host that has everything.
+fn tools() -> Tools {
+    let path = |name: &str| PathBuf::from("/usr/bin").join(name);
+    Tools {
+        dnsmasq: Some(path("dnsmasq")),
+        httpd: Some(Found {
+            kind: Kind::Lighttpd,
+            binary: path("lighttpd"),
+        }),
+        sshd: Some(path("sshd")),
+        qemu: path("qemu-system-x86_64"),
+        ipmi_sim: path("ipmi_sim"),
+        shell: path("bash"),
+        ipxe_bios: Some(PathBuf::from("/usr/lib/ipxe/undionly.kpxe")),
+        ipxe_uefi: Some(PathBuf::from("/usr/lib/ipxe/snponly.efi")),
+        ovmf: Some((
+            PathBuf::from("/ovmf/code.fd"),
+            PathBuf::from("/ovmf/vars.fd"),
+        )),
+        image: Some(PathBuf::from("/var/lib/nsplay/.image")),
+        entries: vec![Entry {
+            name: "image".to_owned(),
+            title: "nsplay image".to_owned(),
+            files: vec![(
+                "image/vmlinuz".to_owned(),
+                PathBuf::from("/var/lib/nsplay/.image/vmlinuz"),
+            )],
+        }],
+        kvm: Verdict::Unusable("a test asks for none".to_owned()),
+        ipv6: true,
+    }
+}
+
+fn keys() -> Keys {
+    Keys {
+        host_private: "host private\n".to_owned(),
+        host_public: "ssh-ed25519 HOST".to_owned(),
+        user_private: "user private\n".to_owned(),
+        user_public: "ssh-ed25519 USER".to_owned(),
+    }
+}
+
+fn planned(text: &str) -> String {
+    let lab = load(text, &Origin::built_in(None)).unwrap();
+    plan(&lab, &tools(), &keys()).unwrap().to_string()
+}
+
+#[test]
+fn every_lab_that_ships_has_the_plan_that_is_written_down() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        insta::assert_snapshot!(name, planned(&text));
+        seen += 1;
+    }
+    assert!(seen >= 2);
+}
+
+#[test]
+fn the_bmc_is_configured_as_it_is_written_down() {
+    let lab = load("", &Origin::built_in(None)).unwrap();
+    let (binary, uuid) = (Path::new("/usr/bin/ipmi_sim"), "0123-4567");
+    let bmc = nsplay::bmc::ipmi_sim::program(&lab.nodes[0], uuid, binary, 7);
+    let texts: Vec<&str> = bmc.files.iter().map(|file| file.text.as_str()).collect();
+    insta::assert_snapshot!("ipmi_sim", texts.join("---\n"));
+}
+
+#[test]
+fn a_plan_keeps_secrets_to_itself() {
+    let plan = planned("[node.node1.bmc]\npassword = \"canary-77\"\n");
+    assert!(
+        !plan.contains("canary-77") && !plan.contains("private"),
+        "{plan}"
+    );
+}
+
+#[test]
+fn a_uefi_node_gets_its_firmware_and_its_own_variables() {
+    let plan = planned("[node.node1]\nfirmware = \"uefi\"\nboot = [\"disk\", \"network\"]\n");
+    assert!(
+        plan.contains("unit=0,readonly=on,file=/ovmf/code.fd"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("/var/lib/nsplay/default/node1/uefi-vars.fd"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("ide-hd,id=disk0,drive=disk0,bus=ide.0,bootindex=1"),
+        "{plan}"
+    );
+}
