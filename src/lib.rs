@@ -1,6 +1,7 @@
 //! nsplay: the bare-metal lab that runs anywhere Linux runs.
 
 pub mod bmc;
+pub mod embedded;
 pub mod event;
 pub mod files;
 pub mod host;
@@ -15,3 +16,4 @@ pub mod program;
 pub mod rundir;
 pub mod service;
 pub mod step;
+pub mod supervisor;

@@ -1,0 +1,111 @@
+//! The board: every member and its state, as the journal's events tell it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::protocol::{Member, State};
+use crate::event::{Event, What};
+use crate::journal::Journal;
+use crate::lab::Name;
+use crate::node::Power;
+use crate::plan::Plan;
+
+/// What runs a node.
+const QEMU: &str = "qemu";
+
+/// The board; clones are the same board.
+#[derive(Clone)]
+pub struct Board(Rc<RefCell<Vec<Member>>>);
+
+impl Board {
+    /// The board of a plan that nothing has been done of yet, and that hears `journal` from now on.
+    #[must_use]
+    pub fn follow(plan: &Plan, journal: &Journal) -> Self {
+        let board = Self(Rc::new(RefCell::new(members(plan))));
+        let mut events = journal.listen();
+        let heard = board.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                match events.recv().await {
+                    Ok(event) => heard.hear(&event),
+                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+                }
+            }
+        });
+        board
+    }
+
+    /// The members, in the order of the lab file.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        self.0.borrow().clone()
+    }
+
+    fn hear(&self, event: &Event) {
+        let (name, what, state) = match &event.what {
+            What::Ready { member, what, .. } => (member, what.as_str(), State::Ready),
+            What::Exited { member, what, .. } => (member, what.as_str(), State::Waiting),
+            What::Power { node, power, .. } => {
+                let state = match power {
+                    Power::On => State::On,
+                    Power::Off => State::Off,
+                };
+                (node, QEMU, state)
+            }
+            What::Log { .. }
+            | What::Made { .. }
+            | What::Up { .. }
+            | What::Failed { .. }
+            | What::Note { .. }
+            | What::Down { .. } => return,
+        };
+        let mut members = self.0.borrow_mut();
+        let found = members
+            .iter_mut()
+            .find(|member| member.name == *name && member.what == what);
+        if let Some(member) = found {
+            member.restarts += u32::from(state == State::Waiting);
+            member.state = state;
+            member.since = event.at;
+        }
+    }
+}
+
+/// All members of a plan, before anything has been started.
+fn members(plan: &Plan) -> Vec<Member> {
+    let lab = &plan.lab;
+    let since = crate::journal::now();
+    let member = |name: &Name, what: &str, state, address, published: Option<_>| Member {
+        name: name.clone(),
+        what: what.to_owned(),
+        state,
+        address,
+        since,
+        restarts: 0,
+        published: published.into_iter().collect(),
+    };
+    let mut members = Vec::new();
+    for (service, seat) in plan.services.iter().zip(lab.services()) {
+        let (name, what) = (&service.member, &service.what);
+        members.push(member(
+            name,
+            what,
+            State::Starting,
+            seat.address,
+            seat.publish,
+        ));
+    }
+    for node in &lab.nodes {
+        members.push(member(&node.name, QEMU, State::Off, node.address, node.vnc));
+        let bmc = node.bmc.publish;
+        members.push(member(
+            &node.name,
+            "ipmi_sim",
+            State::Starting,
+            node.address,
+            bmc,
+        ));
+    }
+    members
+}

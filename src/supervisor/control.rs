@@ -1,0 +1,230 @@
+//! The control socket: answers `nsplay ps`, `logs`, `power`, `down` and the `up` that waits.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::board::Board;
+use super::protocol::{Reply, Request};
+use crate::event::{Event, What};
+use crate::journal::{self, Journal};
+use crate::lab::Name;
+use crate::node::power::{Door, Node};
+
+/// A request is one short line; who sends more is no client of ours.
+const LONGEST_REQUEST: u64 = 64 << 10;
+
+/// What answering needs.
+#[derive(Clone)]
+pub struct Desk {
+    /// Who else than root may ask.
+    pub owner: u32,
+    /// The log of this run.
+    pub log: PathBuf,
+    /// What happens.
+    pub journal: Journal,
+    /// How everyone is.
+    pub board: Board,
+    /// The nodes, once they are there.
+    pub nodes: std::rc::Rc<std::cell::RefCell<BTreeMap<Name, Node>>>,
+    /// Takes the lab down; says who asked.
+    pub down: mpsc::UnboundedSender<String>,
+}
+
+/// Answers clients, for ever; returns the ones that are still being answered when told to.
+///
+/// # Errors
+/// When the socket cannot be used.
+pub async fn serve(
+    listener: std::os::unix::net::UnixListener,
+    desk: Desk,
+    mut last_call: mpsc::Receiver<()>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let mut clients = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((client, _)) = accepted {
+                    clients.spawn_local(answer(client, desk.clone()));
+                }
+            }
+            Some(_) = clients.join_next() => {}
+            _ = last_call.recv() => break,
+        }
+    }
+    // Those who listen hear the end; those who ask now find nobody.
+    drop(listener);
+    while clients.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
+    let uid = client.peer_cred()?.uid();
+    let (read, write) = client.into_split();
+    let mut client = Client {
+        write: BufWriter::new(write),
+    };
+    // The socket's mode keeps others out; a descriptor that was passed on does not.
+    if uid != 0 && uid != desk.owner {
+        let message = "the lab belongs to another user".to_owned();
+        return client.last(&Reply::Refused { message }).await;
+    }
+    let mut line = String::new();
+    let mut read = BufReader::new(read);
+    tokio::io::AsyncReadExt::take(&mut read, LONGEST_REQUEST)
+        .read_line(&mut line)
+        .await?;
+    let request = match serde_json::from_str(&line) {
+        Ok(request) => request,
+        Err(error) => {
+            let message = format!("cannot read the request: {error}");
+            return client.last(&Reply::Refused { message }).await;
+        }
+    };
+    match request {
+        Request::Up { hold } => {
+            let events = client
+                .events(&desk, Until::Up { hold }, read.into_inner())
+                .await;
+            if hold {
+                let _ = desk.down.send("its terminal, which has gone".to_owned());
+            }
+            events
+        }
+        Request::Logs { follow } => {
+            let until = if follow { Until::End } else { Until::Now };
+            client.events(&desk, until, read.into_inner()).await
+        }
+        Request::Ps => {
+            let members = desk.board.members();
+            client.send(&Reply::Members { members }).await?;
+            client.last(&Reply::Done).await
+        }
+        Request::Power { node, order } => {
+            let found = desk.nodes.borrow().get(&node).cloned();
+            let Some(found) = found else {
+                let names: Vec<String> = desk
+                    .nodes
+                    .borrow()
+                    .keys()
+                    .map(ToString::to_string)
+                    .collect();
+                let message = format!("no node `{node}`; the lab has: {}", names.join(", "));
+                return client.last(&Reply::Refused { message }).await;
+            };
+            if let Some(order) = order
+                && let Err(message) = found.carry_out(order, Door::Cli).await
+            {
+                return client.last(&Reply::Refused { message }).await;
+            }
+            let power = found.power();
+            client.send(&Reply::Power { power }).await?;
+            client.last(&Reply::Done).await
+        }
+        Request::Down { by } => {
+            let _ = desk.down.send(by);
+            client.last(&Reply::Done).await
+        }
+    }
+}
+
+/// Until when a client wants events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Until the last that has happened.
+    Now,
+    /// Until the lab is up, and longer when it holds the lab.
+    Up {
+        /// Whether it holds the lab.
+        hold: bool,
+    },
+    /// Until the lab ends.
+    End,
+}
+
+struct Client {
+    write: BufWriter<OwnedWriteHalf>,
+}
+
+impl Client {
+    async fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        let mut line = serde_json::to_vec(reply)?;
+        line.push(b'\n');
+        self.write.write_all(&line).await
+    }
+
+    async fn last(&mut self, reply: &Reply) -> io::Result<()> {
+        self.send(reply).await?;
+        self.write.flush().await
+    }
+
+    /// Sends what has happened, then what happens, until the client leaves or has what it wants.
+    async fn events(
+        &mut self,
+        desk: &Desk,
+        until: Until,
+        mut read: OwnedReadHalf,
+    ) -> io::Result<()> {
+        // No await between these two: what has been written is what will not be heard.
+        let (mut heard, written) = (desk.journal.listen(), desk.journal.written());
+        let past = journal::read(&desk.log, written)?;
+        for event in past {
+            if self.pass(event, until).await? {
+                return Ok(());
+            }
+        }
+        if until == Until::Now {
+            return self.last(&Reply::Done).await;
+        }
+        loop {
+            self.write.flush().await?;
+            let event = tokio::select! {
+                event = heard.recv() => event,
+                // It has nothing more to say: readable means that it has gone.
+                _ = gone(&mut read) => return Ok(()),
+            };
+            match event {
+                Ok(event) => {
+                    if self.pass(event, until).await? {
+                        return Ok(());
+                    }
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    let text = format!("{missed} events were too fast for this client");
+                    let at = journal::now();
+                    let what = What::Note { text };
+                    self.send(&Reply::Event(Event { at, what })).await?;
+                }
+                Err(RecvError::Closed) => return self.last(&Reply::Done).await,
+            }
+        }
+    }
+
+    /// Sends one event, and tells whether it was the last that the client wants.
+    async fn pass(&mut self, event: Event, until: Until) -> io::Result<bool> {
+        let end = match event.what {
+            What::Up { .. } => until == Until::Up { hold: false },
+            What::Failed { .. } | What::Down { .. } => until != Until::Now,
+            _ => false,
+        };
+        self.send(&Reply::Event(event)).await?;
+        if end {
+            self.last(&Reply::Done).await?;
+        }
+        Ok(end)
+    }
+}
+
+async fn gone(read: &mut OwnedReadHalf) {
+    let mut byte = [0];
+    let _ = tokio::io::AsyncReadExt::read(read, &mut byte).await;
+}

@@ -1,0 +1,228 @@
+//! Keeps programs running: starts them, waits until they answer, reports how they end, and starts
+//! them again.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::chown;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::probe;
+use crate::event::What;
+use crate::files;
+use crate::kernel::process::{self, Spawn};
+use crate::kernel::reaper::Exit;
+use crate::lines::Lines;
+use crate::node::power::Host;
+use crate::program::{Program, User};
+use crate::service::{self, ProbeMarks};
+
+/// Services answer within 30 ms here; a loaded CI runner has needed seconds.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+
+/// The first pause before a program is started again; it doubles each time.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A program that ran this long was well: its next end is a first one.
+const WELL_AFTER: Duration = Duration::from_secs(30);
+
+/// How often a program may end before it has ever answered.
+const ATTEMPTS: u32 = 3;
+
+/// What a program printed last is in its pipes when it is reaped.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(100);
+
+/// How many lines are told of a program that ended.
+const LAST_LINES: usize = 5;
+
+/// A program as it is to be started this time, and the descriptors that it inherits.
+pub struct Start {
+    /// The program.
+    pub program: Program,
+    /// Kept open until it has started.
+    pub inherit: Vec<OwnedFd>,
+}
+
+/// What keeping a program needs beside the program.
+#[derive(Clone)]
+pub struct Keep {
+    /// The namespaces, who reaps and who is told.
+    pub host: Host,
+    /// The user that a member's programs run as.
+    pub user: u32,
+    /// Stands in front of its lines, when the member has more than one program.
+    pub prefix: &'static str,
+    /// What the probes ask with, so that their lines can be told from a client's.
+    pub marks: ProbeMarks,
+}
+
+/// How a run of a program ended.
+enum Run {
+    /// It ended on its own.
+    Ended(Exit, Vec<String>),
+    /// It did not answer in time, or could not be started: why.
+    Useless(String),
+}
+
+/// Keeps the program that `start` makes running, for ever; `ready` hears when it
+/// first answers, or why it does not.
+pub async fn keep(
+    with: Keep,
+    mut start: impl FnMut() -> io::Result<Start>,
+    ready: oneshot::Sender<Result<(), String>>,
+) {
+    let mut ready = Some(ready);
+    let mut pause = PAUSE;
+    for attempt in 1_u32.. {
+        let began = Instant::now();
+        let run = match start() {
+            Ok(start) => once(&with, &start, &mut ready)
+                .await
+                .map(|run| (start, run)),
+            Err(error) => Err(error),
+        };
+        if began.elapsed() > WELL_AFTER {
+            pause = PAUSE;
+        }
+        let message = match run {
+            Ok((start, Run::Ended(exit, last))) => {
+                let message = format!("{} {exit}{}", start.program.what, evidence(&last));
+                with.host.journal.say(What::Exited {
+                    member: start.program.member,
+                    what: start.program.what,
+                    how: exit.to_string(),
+                    last,
+                    again_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                });
+                (attempt >= ATTEMPTS).then_some(message)
+            }
+            Ok((_, Run::Useless(message))) => Some(message),
+            Err(error) => Some(error.to_string()),
+        };
+        match (message, ready.take()) {
+            (Some(message), Some(ready)) => {
+                let _ = ready.send(Err(message));
+                return;
+            }
+            (Some(message), None) => with.host.journal.note(message),
+            (None, told) => ready = told,
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Runs a program until it ends.
+///
+/// # Errors
+/// When it cannot be started.
+async fn once(
+    with: &Keep,
+    start: &Start,
+    ready: &mut Option<oneshot::Sender<Result<(), String>>>,
+) -> io::Result<Run> {
+    let (program, journal) = (&start.program, &with.host.journal);
+    let (member, what) = (&program.member, &program.what);
+    let began = Instant::now();
+    let user = match program.user {
+        User::Root => None,
+        User::Member => Some(with.user),
+    };
+    write_files(program, user)?;
+    let netns = with.host.members.get(member)?;
+    let spawned = process::spawn(&Spawn {
+        argv: &program.argv,
+        env: &program.env,
+        netns: netns.as_fd(),
+        user,
+        groups: &[],
+        caps: &program.caps,
+        inherit: &start
+            .inherit
+            .iter()
+            .map(AsRawFd::as_raw_fd)
+            .collect::<Vec<_>>(),
+    })
+    .map_err(|error| io::Error::new(error.kind(), format!("cannot start {what}: {error}")))?;
+    let mut child = with.host.reaper.expect(spawned.pid);
+    // The end of its input would tell ipmi_sim to end.
+    let _stdin = spawned.stdin;
+    let last = Rc::new(RefCell::new(VecDeque::new()));
+    let pipes = [spawned.stdout, spawned.stderr].map(|pipe| {
+        let (journal, member, what) = (journal.clone(), member.clone(), what.clone());
+        let (last, prefix, marks) = (Rc::clone(&last), with.prefix, with.marks);
+        tokio::task::spawn_local(Lines::follow(pipe, move |line| {
+            let Some(line) = service::tidy(&what, &line, marks) else {
+                return;
+            };
+            let mut last = last.borrow_mut();
+            if last.len() == LAST_LINES {
+                last.pop_front();
+            }
+            last.push_back(line.clone());
+            journal.line(&member, format!("{prefix}{line}"));
+        }))
+    });
+    let answer = timeout(READY_WITHIN, probe::answered(&program.ready, with.marks));
+    let exit = tokio::select! {
+        biased;
+        exit = child.wait() => exit,
+        in_time = answer => {
+            if in_time.is_err() {
+                child.signal(Signal::SIGKILL);
+                child.wait().await;
+                let last: Vec<String> = last.borrow().iter().cloned().collect();
+                return Ok(Run::Useless(format!(
+                    "{what} did not {} within {} s{}",
+                    program.ready,
+                    READY_WITHIN.as_secs(),
+                    evidence(&last)
+                )));
+            }
+            journal.say(What::Ready {
+                member: member.clone(),
+                what: what.clone(),
+                took_ms: began.elapsed().as_secs_f64() * 1000.0,
+            });
+            if let Some(ready) = ready.take() {
+                let _ = ready.send(Ok(()));
+            }
+            child.wait().await
+        }
+    };
+    // Its last words may still be in the pipes; a grandchild may hold them open.
+    let _ = timeout(LAST_WORDS_WITHIN, join_all(pipes)).await;
+    let last = last.borrow().iter().cloned().collect();
+    Ok(Run::Ended(exit, last))
+}
+
+/// The last lines of a program, as the end of a sentence.
+fn evidence(last: &[String]) -> String {
+    if last.is_empty() {
+        return "; it printed nothing".to_owned();
+    }
+    format!("; its last lines:\n  {}", last.join("\n  "))
+}
+
+/// Makes a program's folders and writes its files, all of them its user's.
+fn write_files(program: &Program, user: Option<u32>) -> io::Result<()> {
+    for folder in &program.dirs {
+        fs::create_dir_all(folder)?;
+        chown(folder, user, user)?;
+    }
+    program.files.iter().try_for_each(|file| {
+        files::write(&file.path, file.mode, file.text.as_bytes())?;
+        chown(&file.path, user, user)
+    })
+}

@@ -1,0 +1,107 @@
+//! Probes: asks a program in its own protocol whether it is ready.
+//!
+//! The supervisor lives in the fabric, so it asks as any member would.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::time::{sleep, timeout};
+
+use crate::program::Probe;
+use crate::service::{ProbeMarks, httpd};
+
+/// A program that has not bound its socket yet refuses at once, and is asked again.
+const AGAIN_AFTER: Duration = Duration::from_millis(4);
+
+/// An answer on one host takes a millisecond or two; a datagram that came too early gets none.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_millis(10);
+
+/// A loaded host takes longer: each attempt waits twice as long as the one before, up to this.
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+
+/// Waits until `probe` is answered, for ever: the caller has the deadline.
+pub async fn answered(probe: &Probe, marks: ProbeMarks) {
+    let mut patience = FIRST_ANSWER_WITHIN;
+    loop {
+        let attempt = async {
+            match probe {
+                Probe::Dhcp { server, relay } => dhcp(*server, *relay, marks.mac).await,
+                Probe::Http(at) => http(*at).await,
+                Probe::Ssh(at) => ssh(*at, marks.ssh).await,
+                Probe::Rmcp(at) => rmcp(*at).await,
+            }
+        };
+        match timeout(patience, attempt).await {
+            Ok(Ok(())) => return,
+            Ok(Err(_)) => {}
+            Err(_) => patience = (patience * 2).min(ANSWER_WITHIN),
+        }
+        sleep(AGAIN_AFTER).await;
+    }
+}
+
+/// Asks as a relay agent does, so that no node sees a broadcast and no lease is taken
+/// (RFC 2131, section 4.1: the answer goes to the agent's port 67).
+async fn dhcp(server: Ipv4Addr, relay: Ipv4Addr, mac: crate::lab::Mac) -> io::Result<()> {
+    const DISCOVER: [u8; 7] = [53, 1, 1, 255, 0, 0, 0];
+    let mut packet = vec![0; 236];
+    packet[..8].copy_from_slice(&[1, 1, 6, 1, b'n', b's', b'p', b'l']);
+    packet[24..28].copy_from_slice(&relay.octets());
+    packet[28..34].copy_from_slice(&mac.octets());
+    packet.extend([99, 130, 83, 99]);
+    packet.extend(DISCOVER);
+    let socket = UdpSocket::bind((relay, 67)).await?;
+    socket.connect((server, 67)).await?;
+    socket.send(&packet).await?;
+    let mut answer = [0; 1500];
+    loop {
+        let length = socket.recv(&mut answer).await?;
+        // BOOTREPLY with our transaction number.
+        if length >= 240 && answer[0] == 2 && answer[4..8] == packet[4..8] {
+            return Ok(());
+        }
+    }
+}
+
+async fn http(at: SocketAddrV4) -> io::Result<()> {
+    let mut stream = TcpStream::connect(at).await?;
+    let request = format!("GET {} HTTP/1.0\r\n\r\n", httpd::READY_PATH);
+    stream.write_all(request.as_bytes()).await?;
+    expect(&mut stream, b"HTTP/1.").await
+}
+
+async fn ssh(at: SocketAddrV4, from: SocketAddrV4) -> io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(from.into())?;
+    let mut stream = socket.connect(at.into()).await?;
+    // A reset leaves no TIME-WAIT, in which the port could not be used again.
+    stream.set_zero_linger()?;
+    expect(&mut stream, b"SSH-").await
+}
+
+async fn expect(stream: &mut TcpStream, beginning: &[u8]) -> io::Result<()> {
+    let mut answer = vec![0; beginning.len()];
+    stream.read_exact(&mut answer).await?;
+    if answer != beginning {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(())
+}
+
+async fn rmcp(at: SocketAddrV4) -> io::Result<()> {
+    const PING: [u8; 12] = [6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 0, 0, 0];
+    const PONG: u8 = 0x40;
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    socket.connect(at).await?;
+    socket.send(&PING).await?;
+    let mut answer = [0; 64];
+    let length = socket.recv(&mut answer).await?;
+    if length < 12 || answer[8] != PONG {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(())
+}

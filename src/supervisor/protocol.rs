@@ -1,0 +1,102 @@
+//! The control protocol: JSON lines over the lab's control socket.
+//!
+//! A client sends one [`Request`]; the supervisor answers with [`Reply`]s,
+//! of which [`Reply::Done`] or [`Reply::Refused`] is the last.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::lab::Name;
+use crate::node::{Order, Power};
+
+/// What a client asks for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// All events from the lab's start on; the answer ends once it is up, or with the lab.
+    Up {
+        /// Whether the lab lives only as long as this connection.
+        hold: bool,
+    },
+    /// The members and their states.
+    Ps,
+    /// Events until now.
+    Logs {
+        /// Whether to go on with those to come.
+        follow: bool,
+    },
+    /// An order to a node; the answer comes when it has been carried out.
+    Power {
+        /// The node.
+        node: Name,
+        /// The order; none asks for the state.
+        order: Option<Order>,
+    },
+    /// The end of the lab.
+    Down {
+        /// Who or what asks for it.
+        by: String,
+    },
+}
+
+/// What the supervisor answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// Something that happened.
+    Event(Event),
+    /// The members.
+    Members {
+        /// In the order of the lab file.
+        members: Vec<Member>,
+    },
+    /// A node's power.
+    Power {
+        /// What it is.
+        power: Power,
+    },
+    /// It is done.
+    Done,
+    /// It cannot be done.
+    Refused {
+        /// Why.
+        message: String,
+    },
+}
+
+/// A member of a lab, for `ps`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub name: Name,
+    /// What it runs: `dnsmasq`, `lighttpd`, `qemu`.
+    pub what: String,
+    /// What state it is in.
+    pub state: State,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// When it came into that state, in milliseconds after 1970-01-01 UTC.
+    pub since: u64,
+    /// How often it had to be started again.
+    pub restarts: u32,
+    /// Where the host reaches it.
+    pub published: Vec<SocketAddr>,
+}
+
+/// The state of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Started, but has not answered yet.
+    Starting,
+    /// Answers.
+    Ready,
+    /// Ended, and is about to be started again.
+    Waiting,
+    /// A node that is on.
+    On,
+    /// A node that is off.
+    Off,
+}

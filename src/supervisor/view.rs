@@ -1,0 +1,88 @@
+//! Views: the folders that services serve, kept true to what the user has in them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::embedded;
+use crate::files;
+use crate::kernel::inotify::Watch;
+use crate::lab::Root;
+use crate::plan::View;
+
+/// Makes a view.
+///
+/// # Errors
+/// What mkdir(2), symlink(2) or write(2) says.
+pub fn make(view: &View) -> io::Result<()> {
+    let (folder, root) = &view.files;
+    if let Root::Embedded = root {
+        for (name, bytes) in embedded::folder(folder) {
+            files::write(&folder.join(name), 0o644, bytes)?;
+        }
+        fs::create_dir_all(folder)?;
+    }
+    fs::create_dir_all(&view.at)?;
+    for (name, to) in &view.links {
+        let link = view.at.join(name);
+        fs::create_dir_all(link.parent().unwrap_or(&view.at))?;
+        symlink(to, link)?;
+    }
+    for file in &view.texts {
+        files::write(&file.path, file.mode, file.text.as_bytes())?;
+    }
+    sync(view)
+}
+
+/// Keeps a view true while the user adds and removes files, for ever.
+///
+/// # Errors
+/// What inotify(7) says.
+pub async fn follow(view: View) -> io::Result<()> {
+    let watch = Watch::new(&view.files.0)?;
+    loop {
+        sync(&view)?;
+        watch.changed().await?;
+    }
+}
+
+/// Links what the user has at the top of the folder, and unlinks what is gone.
+///
+/// Below the top nothing has to be done: a link to a folder shows what is in it.
+/// What the user has goes before what nsplay puts beside it.
+fn sync(view: &View) -> io::Result<()> {
+    let wanted = wanted(view)?;
+    for entry in fs::read_dir(&view.at)? {
+        let entry = entry?;
+        let link = entry.path();
+        let is = fs::read_link(&link).ok();
+        if is.is_some() && is != wanted.get(&entry.file_name()).cloned() {
+            fs::remove_file(link)?;
+        }
+    }
+    for (name, to) in wanted {
+        match symlink(to, view.at.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The links at the top of the view.
+fn wanted(view: &View) -> io::Result<BTreeMap<OsString, PathBuf>> {
+    let beside = view.links.iter().filter_map(|(name, to)| {
+        let at_top = name.components().count() == 1;
+        at_top.then(|| (name.as_os_str().to_owned(), to.clone()))
+    });
+    let mut wanted: BTreeMap<OsString, PathBuf> = beside.collect();
+    for entry in fs::read_dir(&view.files.0)? {
+        let name = entry?.file_name();
+        let to = Path::new(&view.files.0).join(&name);
+        wanted.insert(name, to);
+    }
+    Ok(wanted)
+}
