@@ -1,7 +1,14 @@
 //! nsplay: the bare-metal lab that runs anywhere Linux runs.
+//!
+//! Data goes one way: a lab file becomes a [`lab::Lab`], that becomes a
+//! [`plan::Plan`], and the [`supervisor`] carries the plan out.
 
 pub mod bmc;
+pub mod cli;
+pub mod client;
+pub mod command;
 pub mod embedded;
+pub mod error;
 pub mod event;
 pub mod files;
 pub mod host;
@@ -17,3 +24,4 @@ pub mod rundir;
 pub mod service;
 pub mod step;
 pub mod supervisor;
+pub mod ui;

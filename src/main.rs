@@ -1,3 +1,41 @@
-//! The `nsplay` command.
+//! The `nsplay` command: parse, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use nsplay::cli::{Cli, Command};
+use nsplay::{command, supervisor, ui};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = if cli.verbose {
+        tracing::Level::DEBUG
+    } else {
+        tracing::Level::WARN
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .init();
+    let done = match &cli.command {
+        Command::Supervise { handover } => {
+            return match supervisor::main(*handover) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    ui::error(&format!("cannot start the supervisor: {error}"));
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        command => command::run(command, cli.project.as_ref()),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            ui::failure(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The command line. The doc comments are the help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::lab::Name;
+
+/// The bare-metal lab that runs anywhere Linux runs
+///
+/// One network with DHCP, TFTP, PXE, HTTP and SSH on it, and a virtual server
+/// that PXE-boots and obeys its BMC: made in namespaces, gone without a trace.
+#[derive(Debug, Parser)]
+#[command(name = "nsplay", version, max_term_width = 100)]
+pub struct Cli {
+    /// Name of the lab; two labs of different names run side by side
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = Name::new)]
+    pub project: Option<Name>,
+    /// Say more on standard error
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the lab and run it
+    Up(Up),
+    /// Remove the lab and everything it left on this host
+    Down,
+    /// List the members of the lab
+    Ps,
+    /// Show what the members print
+    Logs(Logs),
+    /// Run a command of this host inside the network of a member
+    Exec(Exec),
+    /// Tell a node to power on, off, cycle or reset
+    Power(Power),
+    /// Print what `up` would do, as shell commands
+    Plan(FileOptions),
+    /// Print the lab file with everything in it that was left out
+    Config(FileOptions),
+    /// Build what nodes boot when they have nothing else
+    #[command(subcommand)]
+    Image(Image),
+    /// Run as the supervisor of a lab
+    #[command(hide = true)]
+    Supervise {
+        /// A descriptor that holds the plan
+        handover: i32,
+    },
+}
+
+/// Which lab file, and how it is changed.
+#[derive(Args, Debug)]
+pub struct FileOptions {
+    /// The lab file; without one `nsplay.toml` in this folder, else the built-in lab
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Add this to every published port, so that a second lab finds its own free
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port_offset: u16,
+}
+
+/// `nsplay up`.
+#[derive(Args, Debug)]
+pub struct Up {
+    /// Which lab.
+    #[command(flatten)]
+    pub lab: FileOptions,
+    /// Return when the lab is up, and leave it running
+    #[arg(short, long)]
+    pub detach: bool,
+}
+
+/// `nsplay logs`.
+#[derive(Args, Debug)]
+pub struct Logs {
+    /// Go on with what is still to come
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only these members
+    #[arg(value_name = "MEMBER", value_parser = Name::new)]
+    pub members: Vec<Name>,
+}
+
+/// `nsplay exec`.
+#[derive(Args, Debug)]
+pub struct Exec {
+    /// The member, or `fabric` for the network between them
+    #[arg(value_parser = Name::new)]
+    pub member: Name,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// `nsplay power`.
+#[derive(Args, Debug)]
+pub struct Power {
+    /// The node
+    #[arg(value_parser = Name::new)]
+    pub node: Name,
+    /// What to do
+    pub order: PowerOrder,
+}
+
+/// What a node can be told or asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PowerOrder {
+    /// Power up
+    On,
+    /// Power down at once
+    Off,
+    /// Print whether it is on
+    Status,
+    /// Power down, then up
+    Cycle,
+    /// Reset
+    Reset,
+    /// Press the power button, which the guest may ignore
+    Soft,
+    /// Send a diagnostic interrupt
+    Diag,
+}
+
+/// `nsplay image`.
+#[derive(Debug, Subcommand)]
+pub enum Image {
+    /// Build the image from a kernel and busybox of this distribution
+    Build {
+        /// A kernel other than the newest that is installed
+        #[arg(long, value_name = "FILE")]
+        kernel: Option<PathBuf>,
+        /// The folder that receives it, other than the one that labs look in
+        #[arg(long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,57 @@
+//! `nsplay exec`.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+use crate::cli;
+use crate::client::not_up;
+use crate::error::Failure;
+use crate::kernel::process::in_namespaces;
+use crate::lab::Name;
+use crate::rundir::RunDir;
+
+/// Runs a command in a member's network and the lab's PID namespace, so that it ends with the lab.
+pub fn run(options: &cli::Exec, lab: &Name) -> Result<u8, Failure> {
+    let dir = RunDir::new(lab);
+    let Some(supervisor) = dir.supervisor() else {
+        return Err(not_up(&dir));
+    };
+    let proc = format!("/proc/{}", supervisor.pid);
+    let netns = match options.member.as_str() {
+        "fabric" => format!("{proc}/ns/net").into(),
+        _ => dir.netns_name(&options.member),
+    };
+    let open = |path: std::path::PathBuf| {
+        File::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::refused(
+                format!("lab `{lab}` has no member `{}`", options.member),
+                "`nsplay ps` lists them; `fabric` is the network between them",
+            ),
+            _ => Failure::io(format_args!("enter `{}`", options.member), &error),
+        })
+    };
+    let (net, pid) = (open(netns)?, open(format!("{proc}/ns/pid").into())?);
+    let mut words = options.command.iter();
+    let Some(program) = words.next() else {
+        return Ok(0);
+    };
+    let mut command = Command::new(program);
+    command.args(words);
+    let status = in_namespaces(net, pid, &mut command).map_err(|error| {
+        let program = program.to_string_lossy();
+        match error.kind() {
+            io::ErrorKind::NotFound => Failure::refused(
+                format!("cannot run `{program}`: there is no such program on this host"),
+                "exec runs a program of this host inside the lab's network",
+            ),
+            _ => Failure::io(format_args!("run `{program}`"), &error),
+        }
+    })?;
+    // As shells do: 128 and the signal's number.
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    Ok(u8::try_from(code).unwrap_or(crate::error::FAILED))
+}

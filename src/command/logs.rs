@@ -1,0 +1,61 @@
+//! `nsplay logs`.
+
+use std::io;
+
+use crate::cli;
+use crate::client::{Client, not_up};
+use crate::error::Failure;
+use crate::event::{Event, What};
+use crate::journal;
+use crate::lab::Name;
+use crate::rundir::RunDir;
+use crate::supervisor::protocol::{Reply, Request};
+use crate::ui::{self, Printer};
+
+/// Prints the log of the lab, or of its last run when it is not up.
+pub fn run(options: &cli::Logs, lab: &Name) -> Result<u8, Failure> {
+    let dir = RunDir::new(lab);
+    let mut printer = Printer::new();
+    let mut show = |event: &Event| {
+        if wanted(event, &options.members) {
+            printer.event(event);
+        }
+    };
+    let follow = options.follow;
+    let client = match Client::ask(&dir, &Request::Logs { follow }) {
+        Ok(client) => client,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let Ok(events) = journal::read(&dir.log(), u64::MAX) else {
+                return Err(not_up(&dir));
+            };
+            ui::status(&format!(
+                "lab `{lab}` is not up; this is the log of its last run"
+            ));
+            events.for_each(|event| show(&event));
+            return Ok(0);
+        }
+        Err(error) => return Err(Failure::io(format_args!("reach lab `{lab}`"), &error)),
+    };
+    client.replies(|reply| {
+        if let Reply::Event(event) = reply {
+            show(&event);
+        }
+    })?;
+    Ok(0)
+}
+
+/// Whether an event belongs to one of `members`; all do when none is named.
+fn wanted(event: &Event, members: &[Name]) -> bool {
+    let whose = match &event.what {
+        What::Log { member, .. } | What::Ready { member, .. } | What::Exited { member, .. } => {
+            member
+        }
+        What::Power { node, .. } => node,
+        What::Made { .. }
+        | What::Up { .. }
+        | What::Failed { .. }
+        | What::Note { .. }
+        | What::Down { .. } => return members.is_empty(),
+    };
+    members.is_empty() || members.contains(whose)
+}

@@ -1,0 +1,114 @@
+//! The commands, one file each.
+
+mod config;
+mod down;
+mod exec;
+mod image;
+mod logs;
+mod plan;
+mod power;
+mod preflight;
+mod ps;
+mod up;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Command, FileOptions};
+use crate::error::{Failure, Problem};
+use crate::lab::file::{self, Origin, Report};
+use crate::lab::{Lab, Name};
+
+/// A lab file is a page or two; more than this is none.
+const LARGEST_LAB_FILE: u64 = 1 << 20;
+
+/// Runs a command, and returns its exit code.
+///
+/// # Errors
+/// What the user is to be told.
+pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
+    let name = || project.cloned().unwrap_or_else(Name::default);
+    match command {
+        Command::Up(options) => up::run(options, project),
+        Command::Down => down::run(&name()),
+        Command::Ps => ps::run(&name()),
+        Command::Logs(options) => logs::run(options, &name()),
+        Command::Exec(options) => exec::run(options, &name()),
+        Command::Power(options) => power::run(options, &name()),
+        Command::Plan(options) => plan::run(options, project),
+        Command::Config(options) => config::run(options, project),
+        Command::Image(options) => image::run(options),
+        Command::Supervise { .. } => Ok(0),
+    }
+}
+
+/// Reads the lab that the options name.
+///
+/// # Errors
+/// All that is wrong with the lab file.
+fn lab(options: &FileOptions, project: Option<&Name>) -> Result<Lab, Failure> {
+    let here = std::env::current_dir()
+        .map_err(|error| Failure::io("tell which folder this is", &error))?;
+    let own = PathBuf::from("nsplay.toml");
+    let file = options
+        .file
+        .clone()
+        .or_else(|| own.is_file().then_some(own));
+    let folder = |name: &str| {
+        let folder = here.join(name);
+        folder.is_dir().then_some(folder)
+    };
+    let (text, mut origin) = match &file {
+        None => (file::DEFAULT.to_owned(), Origin::built_in(project.cloned())),
+        Some(path) => (read(path)?, origin(path, &here, project)),
+    };
+    // What is in the current folder wins over what is built in, and a lab file over both.
+    origin.webroot = origin.webroot.or_else(|| folder("webroot"));
+    origin.tftproot = origin.tftproot.or_else(|| folder("tftproot"));
+    let lab = file::load(&text, &origin).map_err(|report| refuse(&report))?;
+    lab.with_port_offset(options.port_offset)
+        .map_err(|error| Failure::refused(error.to_string(), "choose a smaller --port-offset"))
+}
+
+/// Where a lab file is, and what stands beside it.
+fn origin(path: &Path, here: &Path, project: Option<&Name>) -> Origin {
+    let absolute = here.join(path);
+    let folder = absolute.parent().unwrap_or(here).to_owned();
+    let beside = |name: &str| {
+        let beside = folder.join(name);
+        beside.is_dir().then_some(beside)
+    };
+    Origin {
+        file: path.display().to_string(),
+        name: project.cloned(),
+        webroot: beside("webroot"),
+        tftproot: beside("tftproot"),
+        folder,
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let name = path.display();
+    fs::File::open(path)
+        .and_then(|file| file.take(LARGEST_LAB_FILE + 1).read_to_string(&mut text))
+        .map_err(|error| {
+            Failure::refused(
+                format!("cannot read lab file {name}: {error}"),
+                "-f names a lab file; without it the built-in lab is used",
+            )
+        })?;
+    Ok(text)
+}
+
+fn refuse(report: &Report) -> Failure {
+    let problems = report.problems.iter().map(|problem| Problem {
+        message: match &problem.place {
+            Some(place) => format!("{place}: {}", problem.message),
+            None => problem.message.clone(),
+        },
+        hint: problem.hint.clone(),
+    });
+    Failure::all(problems.collect())
+}

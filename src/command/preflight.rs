@@ -1,0 +1,171 @@
+//! Checks that come before anything is made, all in one report.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::error::{Failure, Problem};
+use crate::host::packages;
+use crate::host::programs::Finder;
+use crate::host::sockets::owner_of;
+use crate::host::tools::Tools;
+use crate::kernel::kvm::Verdict;
+use crate::lab::{Accel, Lab, Root};
+use crate::plan::{Plan, Publish};
+use crate::service::dnsmasq::DnsmasqError;
+use crate::supervisor;
+
+/// What cannot be told to dnsmasq, as a failure.
+pub fn untold(error: &DnsmasqError) -> Failure {
+    Failure::refused(
+        supervisor::chain(error),
+        "`nsplay config` prints the lab with all its values",
+    )
+}
+
+/// Without root nothing can be made.
+pub fn root() -> Option<Problem> {
+    (!nix::unistd::geteuid().is_root()).then(|| Problem {
+        message: "nsplay up makes namespaces and network links, which needs root".to_owned(),
+        hint: Some("run it again with sudo".to_owned()),
+    })
+}
+
+/// The programs and firmware that are missing, with the command that installs them.
+pub fn missing(lab: &Lab, finder: &Finder) -> Option<Vec<Problem>> {
+    let missing = packages::missing(&packages::wanted(lab), finder)?;
+    let mut problems: Vec<Problem> = missing
+        .errors()
+        .into_iter()
+        .map(|message| Problem {
+            message,
+            hint: None,
+        })
+        .collect();
+    if let Some(last) = problems.last_mut() {
+        last.hint = Some(missing.hints().join("\nhint: "));
+    }
+    Some(problems)
+}
+
+/// What the lab needs of devices and folders.
+pub fn host(lab: &Lab, tools: &Tools) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !lab.nodes.is_empty() && !Path::new("/dev/net/tun").exists() {
+        problems.push(Problem {
+            message: "there is no /dev/net/tun, which a node's network card needs".to_owned(),
+            hint: Some("modprobe tun".to_owned()),
+        });
+    }
+    if let Verdict::Unusable(why) = &tools.kvm {
+        for node in lab.nodes.iter().filter(|node| node.accel == Accel::Kvm) {
+            problems.push(Problem {
+                message: format!("node `{}` wants KVM: {why}", node.name),
+                hint: Some("accel = \"auto\" takes TCG where KVM cannot be used".to_owned()),
+            });
+        }
+    }
+    let web = lab.web.iter().map(|web| (&web.name, "root", &web.root));
+    let dhcp = lab
+        .dhcp
+        .iter()
+        .map(|dhcp| (&dhcp.name, "tftproot", &dhcp.tftproot));
+    for (name, key, root) in web.chain(dhcp) {
+        if let Root::Dir(folder) = root
+            && let Some((why, hint)) = unreadable(folder)
+        {
+            problems.push(Problem {
+                message: format!(
+                    "service `{name}` cannot serve {key} {}: {why}",
+                    folder.display()
+                ),
+                hint: Some(hint),
+            });
+        }
+    }
+    problems
+}
+
+/// Why a folder cannot be served, if so, and what to do. The services that serve run as users of
+/// their own.
+fn unreadable(folder: &Path) -> Option<(String, String)> {
+    let shown = folder.display();
+    match fs::metadata(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some((
+            "there is no such folder".to_owned(),
+            format!("mkdir {shown}"),
+        )),
+        Err(error) => Some((error.to_string(), format!("ls -ld {shown}"))),
+        Ok(found) if !found.is_dir() => {
+            Some(("it is no folder".to_owned(), format!("ls -ld {shown}")))
+        }
+        Ok(found) if found.permissions().mode() & 0o005 != 0o005 => Some((
+            "others than its owner may not read it".to_owned(),
+            format!("chmod -R o+rX {shown}"),
+        )),
+        Ok(_) => None,
+    }
+}
+
+/// Binds what the plan publishes, all of it or nothing.
+///
+/// # Errors
+/// Every address that is taken, and by whom.
+pub fn bind(plan: &Plan) -> Result<Vec<OwnedFd>, Vec<Problem>> {
+    let (mut sockets, mut problems) = (Vec::new(), Vec::new());
+    for publish in &plan.publish {
+        match bind_one(publish) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => problems.push(taken(publish, &error)),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(sockets);
+    }
+    Err(problems)
+}
+
+/// Binds without SO_REUSEADDR for UDP, with which ipmi_sim would share port 623 silently.
+fn bind_one(publish: &Publish) -> io::Result<OwnedFd> {
+    match publish.protocol() {
+        "udp" => Ok(UdpSocket::bind(publish.host)?.into()),
+        _ => Ok(TcpListener::bind(publish.host)?.into()),
+    }
+}
+
+fn taken(publish: &Publish, error: &io::Error) -> Problem {
+    let (host, protocol) = (publish.host, publish.protocol());
+    let wanted = format!("cannot publish `{}` on {host}/{protocol}", publish.member);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let owner = owner_of(host, protocol);
+            let owner =
+                owner.map_or_else(|| "another process".to_owned(), |owner| owner.to_string());
+            Problem {
+                message: format!("{wanted}: it belongs to {owner}"),
+                hint: Some(format!(
+                    "stop it, or choose other ports: --port-offset 1000 makes this one {}",
+                    moved(host)
+                )),
+            }
+        }
+        io::ErrorKind::AddrNotAvailable => Problem {
+            message: format!("{wanted}: this host has no such address"),
+            hint: Some("publish on 127.0.0.1, or on 0.0.0.0 for all addresses".to_owned()),
+        },
+        _ => Problem {
+            message: format!("{wanted}: {error}"),
+            hint: None,
+        },
+    }
+}
+
+fn moved(host: SocketAddr) -> String {
+    match host.port().checked_add(1000) {
+        Some(port) => SocketAddr::new(host.ip(), port).to_string(),
+        None => "another".to_owned(),
+    }
+}

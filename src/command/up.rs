@@ -1,0 +1,228 @@
+//! `nsplay up`.
+
+use std::fs;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::chown;
+use std::os::unix::net::UnixListener;
+use std::thread;
+
+use nix::sys::signal::{SigSet, Signal};
+
+use super::{down, preflight};
+use crate::cli;
+use crate::client::Client;
+use crate::error::{FAILED, Failure};
+use crate::event::What;
+use crate::files;
+use crate::host::programs::Finder;
+use crate::host::tools::Tools;
+use crate::lab::{Lab, Name};
+use crate::plan::{Plan, plan};
+use crate::rundir::{Lock, RunDir};
+use crate::service::sshd_keys::Keys;
+use crate::supervisor::launch::{Launch, launch};
+use crate::supervisor::protocol::{Reply, Request};
+use crate::ui::{self, Printer};
+
+/// Makes the lab, and shows it until it is up, or until it ends.
+pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
+    let lab = super::lab(&options.lab, project)?;
+    let dir = RunDir::new(&lab.name);
+    let (plan, keys) = check(&lab)?;
+    let (lock, published) = claim(&dir, &plan)?;
+    // Signals are held back from here on, so that one that comes now still takes the lab down.
+    let mut stops = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        stops.add(signal);
+    }
+    let owner = owner();
+    let control = prepare(&dir, &keys, owner).map_err(|error| {
+        let _ = dir.sweep();
+        Failure::io(format_args!("prepare lab `{}`", lab.name), &error)
+    })?;
+    let launched = launch(
+        Launch {
+            plan,
+            owner,
+            control,
+            published,
+            lock,
+        },
+        &dir,
+    );
+    launched.map_err(|error| Failure::io("start the supervisor", &error))?;
+    stops
+        .thread_block()
+        .map_err(|errno| Failure::io("hold signals back", &errno.into()))?;
+    let hold = !options.detach;
+    let client = Client::ask(&dir, &Request::Up { hold })
+        .map_err(|error| Failure::io("reach the supervisor", &error))?;
+    let stopped =
+        stop_on(stops, &client, &dir).map_err(|error| Failure::io("wait for signals", &error))?;
+    let ended = watch(client, hold, &lab, &dir);
+    let signal = stopped();
+    match (ended, signal) {
+        (_, Some(signal)) => {
+            down::end(&dir)?;
+            Ok(128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or_default()))
+        }
+        (Ok(code), None) => Ok(code),
+        (Err(failure), None) => {
+            down::end(&dir)?;
+            Err(failure)
+        }
+    }
+}
+
+/// Everything that can be wrong before anything is made.
+fn check(lab: &Lab) -> Result<(Plan, Keys), Failure> {
+    let finder = Finder::from_env();
+    let mut problems: Vec<_> = preflight::root().into_iter().collect();
+    problems.extend(preflight::missing(lab, &finder).into_iter().flatten());
+    let tools = Tools::find(lab, &finder);
+    problems.extend(preflight::host(lab, &tools));
+    if !problems.is_empty() {
+        return Err(Failure::all(problems));
+    }
+    let keys = Keys::generate().map_err(|error| Failure::failed(error.to_string()))?;
+    let plan = plan(lab, &tools, &keys).map_err(|error| preflight::untold(&error))?;
+    Ok((plan, keys))
+}
+
+/// Takes the lab's lock and its published sockets.
+fn claim(dir: &RunDir, plan: &Plan) -> Result<(Lock, Vec<OwnedFd>), Failure> {
+    let name = dir.lab();
+    let make = |error| Failure::io(format_args!("make {}", dir.path().display()), &error);
+    let Some(lock) = dir.claim().map_err(make)? else {
+        return Err(Failure::refused(
+            format!("lab `{name}` is up already"),
+            format!("`nsplay -p {name} down` takes it down; -p OTHER makes another one beside it"),
+        ));
+    };
+    dir.clear().map_err(make)?;
+    match preflight::bind(plan) {
+        Ok(sockets) => Ok((lock, sockets)),
+        Err(problems) => {
+            let _ = dir.sweep();
+            Err(Failure::all(problems))
+        }
+    }
+}
+
+/// Who besides root may use the lab: who called sudo.
+fn owner() -> u32 {
+    let caller = std::env::var("SUDO_UID")
+        .ok()
+        .and_then(|uid| uid.parse().ok());
+    caller.unwrap_or_else(|| nix::unistd::geteuid().as_raw())
+}
+
+/// Makes the control socket and the key for SSH.
+fn prepare(dir: &RunDir, keys: &Keys, owner: u32) -> io::Result<OwnedFd> {
+    files::write(&dir.ssh_key(), 0o600, keys.user_private.as_bytes())?;
+    chown(dir.ssh_key(), Some(owner), None)?;
+    let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+    let listener = UnixListener::bind(dir.control());
+    nix::sys::stat::umask(before);
+    chown(dir.control(), Some(owner), None)?;
+    Ok(listener?.into())
+}
+
+/// Shows events until the lab is up, or until it ends.
+fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, Failure> {
+    let mut printer = Printer::new();
+    loop {
+        let reply = client
+            .reply()
+            .map_err(|error| Failure::io("hear of the lab", &error))?;
+        match reply {
+            Some(Reply::Event(event)) => {
+                if let What::Failed { message } = event.what {
+                    return Err(Failure::failed(message));
+                }
+                printer.event(&event);
+                match event.what {
+                    What::Up { .. } => introduce(lab, dir),
+                    What::Down { .. } => return Ok(FAILED),
+                    _ => {}
+                }
+            }
+            Some(Reply::Refused { message }) => return Err(Failure::failed(message)),
+            Some(Reply::Members { .. } | Reply::Power { .. }) => {}
+            Some(Reply::Done) if !hold => return Ok(0),
+            Some(Reply::Done) | None => {
+                let log = dir.supervisor_log();
+                let last = fs::read_to_string(&log).unwrap_or_default();
+                return Err(Failure::failed(format!(
+                    "the supervisor of lab `{}` ended; {} says:\n  {}",
+                    lab.name,
+                    log.display(),
+                    last.trim().replace('\n', "\n  ")
+                )));
+            }
+        }
+    }
+}
+
+/// Says how to reach what is up.
+fn introduce(lab: &Lab, dir: &RunDir) {
+    if let Some(at) = lab.ssh.as_ref().and_then(|ssh| ssh.publish) {
+        let (key, port) = (dir.ssh_key(), at.port());
+        ui::status(&format!(
+            "    ssh -p {port} -i {} lab@{}",
+            key.display(),
+            at.ip()
+        ));
+    }
+    for node in &lab.nodes {
+        if let Some(at) = node.bmc.publish {
+            let port = match at.port() {
+                623 => String::new(),
+                port => format!(" -p {port}"),
+            };
+            let (user, ip) = (&node.bmc.user, at.ip());
+            // A password that somebody chose is not for a CI job's log.
+            let password = match node.bmc.password.as_str() {
+                "admin" => "admin",
+                _ => "…",
+            };
+            ui::status(&format!(
+                "    ipmitool -H {ip}{port} -U {user} -P {password} power status"
+            ));
+        }
+        if let Some(at) = node.vnc {
+            ui::status(&format!(
+                "    vncviewer {}::{}    ({})",
+                at.ip(),
+                at.port(),
+                node.name
+            ));
+        }
+    }
+}
+
+/// Hangs the client up when one of `stops` comes; the function that it returns tells which did.
+///
+/// The thread ends with the process.
+fn stop_on(
+    stops: SigSet,
+    client: &Client,
+    dir: &RunDir,
+) -> io::Result<impl FnOnce() -> Option<Signal> + use<>> {
+    let socket = client.socket()?;
+    let (tell, told) = std::sync::mpsc::channel();
+    let dir = dir.clone();
+    thread::Builder::new().stack_size(64 << 10).spawn(move || {
+        if let Ok(signal) = stops.wait() {
+            let _ = tell.send(signal);
+            // The lab says goodbye over the same connection; who doesn't answer is hung up on.
+            let by = signal.to_string();
+            if Client::ask(&dir, &Request::Down { by }).is_err() {
+                let _ = socket.shutdown(Shutdown::Both);
+            }
+        }
+    })?;
+    Ok(move || told.try_recv().ok())
+}

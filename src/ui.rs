@@ -1,0 +1,195 @@
+//! What users see: data on standard output, everything else on standard error.
+//!
+//! This is the only file that prints.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use crate::error::Failure;
+use crate::event::{Event, What};
+use crate::journal;
+use crate::supervisor::protocol::{Member, State};
+
+/// Prints data.
+pub fn data(text: &str) {
+    // A reader that has gone (`nsplay plan | head`) is no error.
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints what is going on.
+pub fn status(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Prints an error.
+pub fn error(text: &str) {
+    eprintln!("error: {text}");
+}
+
+/// Prints why a command failed.
+pub fn failure(failure: &Failure) {
+    eprint!("{failure}");
+}
+
+/// Prints the events of a lab as they come.
+pub struct Printer {
+    colour: bool,
+    /// As wide as the longest member's name so far.
+    width: usize,
+}
+
+impl Default for Printer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Printer {
+    /// Colours only on a terminal, and not where `NO_COLOR` is set (no-color.org).
+    #[must_use]
+    pub fn new() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self {
+            colour: wanted && io::stdout().is_terminal(),
+            width: 5,
+        }
+    }
+
+    /// Prints one event: members' lines are data, the rest is status.
+    pub fn event(&mut self, event: &Event) {
+        match &event.what {
+            What::Log { member, text } => {
+                let name = member.as_str();
+                self.width = self.width.max(name.len());
+                let width = self.width;
+                let source = self.paint(&format!("{name:<width$} |"), colour_of(name));
+                data(&format!("{source} {text}\n"));
+            }
+            What::Made { what, took_ms } => {
+                self.mark("+", &format!("{what:<44} made {took_ms:>6.0} ms"))
+            }
+            What::Ready {
+                member,
+                what,
+                took_ms,
+            } => {
+                let who = format!("{member} ({what})");
+                self.mark("+", &format!("{who:<43} ready {took_ms:>6.0} ms"));
+            }
+            What::Exited {
+                member,
+                what,
+                how,
+                last,
+                again_ms,
+            } => {
+                let last = last.iter().map(|line| format!("\n      {line}"));
+                let last: String = last.collect();
+                self.mark(
+                    "!",
+                    &format!("{member} ({what}) {how}; starting it again in {again_ms} ms{last}"),
+                );
+            }
+            What::Power { node, power, by } => {
+                self.mark("*", &format!("{node} is {power}, by {by}"));
+            }
+            What::Up { took_ms } => self.mark("+", &format!("{:<45} up {took_ms:>6.0} ms", "lab")),
+            What::Failed { message } => self.mark("!", message),
+            What::Note { text } => self.mark("-", text),
+            What::Down { by } => self.mark("-", &format!("lab is going down, asked by {by}")),
+        }
+    }
+
+    fn mark(&self, mark: &str, text: &str) {
+        let colour = match mark {
+            "!" => 31,
+            "+" => 32,
+            "*" => 33,
+            _ => 36,
+        };
+        eprintln!("{} {text}", self.paint(&format!("[{mark}]"), colour));
+    }
+
+    fn paint(&self, text: &str, colour: u8) -> String {
+        if !self.colour {
+            return text.to_owned();
+        }
+        format!("\x1b[{colour}m{text}\x1b[0m")
+    }
+}
+
+/// One of six colours, the same for a name in every run.
+fn colour_of(name: &str) -> u8 {
+    31 + name
+        .bytes()
+        .fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))
+        % 6
+}
+
+/// Prints members as a table.
+pub fn members(members: &[Member]) {
+    let now = journal::now();
+    let mut rows = vec![
+        [
+            "NAME",
+            "RUNS",
+            "STATE",
+            "FOR",
+            "RESTARTS",
+            "ADDRESS",
+            "PUBLISHED",
+        ]
+        .map(str::to_owned),
+    ];
+    for member in members {
+        let published: Vec<String> = member.published.iter().map(ToString::to_string).collect();
+        let since = Duration::from_millis(now.saturating_sub(member.since));
+        rows.push([
+            member.name.to_string(),
+            member.what.clone(),
+            state(member.state).to_owned(),
+            span(since),
+            member.restarts.to_string(),
+            member.address.to_string(),
+            published.join(" "),
+        ]);
+    }
+    let widths: Vec<usize> = (0..rows[0].len())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].len())
+                .max()
+                .unwrap_or_default()
+        })
+        .collect();
+    for row in &rows {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        data(&format!("{}\n", line.trim_end()));
+    }
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Ready => "ready",
+        State::Waiting => "restarting",
+        State::On => "on",
+        State::Off => "off",
+    }
+}
+
+/// A span of time in its two largest units.
+fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{:02}h", seconds / 86400, seconds % 86400 / 3600),
+    }
+}

@@ -1,0 +1,103 @@
+//! The programs of a lab: how they are confined, and what happens when they end.
+
+use std::fs;
+
+use nsplay::event::What;
+
+use crate::host::Host;
+
+#[test]
+fn a_child_that_dies_is_reported_and_started_again() {
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    let qemu = host.process("qemu-system-x86_64");
+    for (what, process) in [
+        ("dnsmasq", "/usr/sbin/dnsmasq"),
+        ("lighttpd", "/usr/sbin/lighttpd"),
+        ("sshd", "/usr/sbin/sshd -D"),
+        ("ipmi_sim", "/usr/bin/ipmi_sim"),
+    ] {
+        let pid = host.process(process);
+        host.shell(&format!("kill -9 {pid}")).ok();
+        host.until(&format!("{what} answers again"), || {
+            let events = host.events("default");
+            let exit = events.iter().position(|event| {
+                matches!(&event.what, What::Exited { what: who, how, .. }
+                    if who == what && how == "was killed by SIGKILL")
+            });
+            exit.is_some_and(|exit| {
+                events[exit..].iter().any(
+                    |event| matches!(&event.what, What::Ready { what: who, .. } if who == what),
+                )
+            })
+        });
+        assert_ne!(host.process(process), pid);
+    }
+    // The BMC's death did not cost the guest its power.
+    assert_eq!(host.process("qemu-system-x86_64"), qemu);
+    assert_eq!(
+        host.ipmitool(&["power", "status"]).ok().out,
+        "Chassis Power is on\n"
+    );
+    let ps = host.nsplay(&["ps"]).ok().out;
+    assert!(
+        ps.lines()
+            .any(|row| row.starts_with("dhcp") && row.contains(" 1  ")),
+        "{ps}"
+    );
+}
+
+#[test]
+fn children_have_no_privileges_and_nothing_inherited() {
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    // CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW are what dnsmasq insists on.
+    for (process, capabilities) in [
+        ("/usr/sbin/dnsmasq", "0000000000003400"),
+        ("/usr/sbin/lighttpd", "0000000000000000"),
+        ("/usr/bin/ipmi_sim", "0000000000000000"),
+        ("qemu-system-x86_64", "0000000000000000"),
+    ] {
+        let pid = host.process(process);
+        let status = fs::read_to_string(host.at(&format!("/proc/{pid}/status"))).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_once(':').unwrap().1.trim().to_owned()
+        };
+        assert!(
+            field("Uid").starts_with("606"),
+            "{process}: {}",
+            field("Uid")
+        );
+        for set in ["CapEff", "CapPrm", "CapBnd"] {
+            assert_eq!(field(set), capabilities, "{process}: {set}");
+        }
+        assert_eq!(field("NoNewPrivs"), "1", "{process}");
+        let environment = fs::read_to_string(host.at(&format!("/proc/{pid}/environ"))).unwrap();
+        assert!(
+            ["", "PATH=/usr/bin:/bin\0"].contains(&environment.as_str()),
+            "{process}: {environment:?}"
+        );
+        let links = host.shell(&format!("readlink /proc/{pid}/fd/*")).ok().out;
+        for kind in ["control", "nsplay-plan", "/lock", "log.jsonl"] {
+            assert!(!links.contains(kind), "{process} holds {links}");
+        }
+    }
+}
+
+#[test]
+fn secrets_are_in_no_command_line_and_in_no_file_that_others_can_read() {
+    let host = Host::new();
+    host.write(
+        "nsplay.toml",
+        "[node.node1.bmc]\npassword = \"canary-77\"\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    let supervisor = host.process("nsplay supervise");
+    let found = host.shell(&format!(
+        "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep 'ca[n]ary'
+         find /run /var/lib /proc/{supervisor}/root/run /proc/{supervisor}/root/etc \
+             -type f -perm /044 -exec grep -l 'ca[n]ary' {{}} + 2>/dev/null"
+    ));
+    assert_eq!(found.out, "", "{}", found.err);
+}

@@ -1,0 +1,313 @@
+//! A throwaway host: labs run on it as on any other, and all of it is gone with the test.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use nsplay::event::{Event, What};
+use nsplay::lab::Name;
+
+/// A guest boots in 8 s here; a loaded CI runner has needed ten times as much.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many hosts run at once: each guest keeps a core busy while it boots.
+const AT_ONCE: usize = 2;
+
+/// What a command did.
+pub struct Ran {
+    /// Its exit code; 128 and the signal's number for one that was killed.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Ran {
+    /// Asserts that the command succeeded.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self
+    }
+
+    /// Asserts the exit code, and that standard error says all of `words`.
+    #[track_caller]
+    pub fn fails(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        for word in words {
+            assert!(self.err.contains(word), "{word:?} is not in: {}", self.err);
+        }
+        self
+    }
+}
+
+/// The host.
+pub struct Host {
+    anchor: Child,
+    /// PID 1 of its namespaces, as this process sees it.
+    init: u32,
+    folder: PathBuf,
+    _turn: Turn,
+}
+
+impl Host {
+    /// Makes a host with the image built, and an empty current folder.
+    pub fn new() -> Self {
+        for program in [
+            "ip", "ss", "unshare", "nsenter", "curl", "ipmitool", "ssh", "busybox",
+        ] {
+            assert!(
+                nsplay::host::programs::Finder::from_env()
+                    .program(program)
+                    .is_some(),
+                "cannot find `{program}`: scripts/install-deps --test installs it"
+            );
+        }
+        let turn = Turn::take();
+        static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = scratch().join(format!("host-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let script = "mkdir -p /var/lib/nsplay/.image
+            mount --bind \"$0\" /var/lib/nsplay/.image
+            echo ready
+            sleep infinity";
+        let mut anchor = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/in-host"))
+            .args(["sh", "-c", script])
+            .arg(image())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(anchor.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, "ready\n", "scripts/in-host needs root");
+        let pid = anchor.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let init = children.trim().parse().unwrap();
+        Self {
+            anchor,
+            init,
+            folder,
+            _turn: turn,
+        }
+    }
+
+    /// The current folder of commands.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a path of the host is for this process.
+    pub fn at(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.init))
+    }
+
+    /// A command on the host, not run yet.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["-t", &self.init.to_string(), "-m", "-n", "-p", "-i", "-u"])
+            .arg(format!("--wd={}", self.folder.display()))
+            .arg(program)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Ran {
+        ran(self.command(program).args(arguments))
+    }
+
+    /// Runs nsplay to its end.
+    pub fn nsplay(&self, arguments: &[&str]) -> Ran {
+        self.run(env!("CARGO_BIN_EXE_nsplay"), arguments)
+    }
+
+    /// Runs a shell script to its end.
+    pub fn shell(&self, script: &str) -> Ran {
+        self.run("sh", &["-c", script])
+    }
+
+    /// Runs ipmitool against the published BMC.
+    pub fn ipmitool(&self, arguments: &[&str]) -> Ran {
+        let to = ["-H", "127.0.0.1", "-U", "admin", "-P", "admin"];
+        self.run("ipmitool", &[&to, arguments].concat())
+    }
+
+    /// Writes a file in the current folder.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The events of a lab's log so far.
+    pub fn events(&self, lab: &str) -> Vec<Event> {
+        let log = self.at(&format!("/var/lib/nsplay/{lab}/log.jsonl"));
+        nsplay::journal::read(&log, u64::MAX)
+            .map(Iterator::collect)
+            .unwrap_or_default()
+    }
+
+    /// The lines that a member of the lab `default` has printed so far.
+    pub fn lines(&self, of: &str) -> Vec<String> {
+        let of = Name::new(of).unwrap();
+        let line = |event: Event| match event.what {
+            What::Log { member, text } if member == of => Some(text),
+            _ => None,
+        };
+        self.events("default")
+            .into_iter()
+            .filter_map(line)
+            .collect()
+    }
+
+    /// Waits until `member` has printed `times` lines that contain `text`.
+    #[track_caller]
+    pub fn prints(&self, member: &str, text: &str, times: usize) {
+        self.until(&format!("{member} prints {text:?} {times} times"), || {
+            let lines = self.lines(member);
+            lines.iter().filter(|line| line.contains(text)).count() >= times
+        });
+    }
+
+    /// Waits until `node1` is `power` according to the log, by whom `by` says.
+    #[track_caller]
+    pub fn is_switched(&self, power: &str, by: &str) {
+        self.until(&format!("node1 is {power}, by {by}"), || {
+            self.events("default")
+                .iter()
+                .any(|event| match &event.what {
+                    What::Power {
+                        power: now,
+                        by: who,
+                        ..
+                    } => now.to_string() == power && who.contains(by),
+                    _ => false,
+                })
+        });
+    }
+
+    /// Waits until `done`, with the log as evidence if that never comes.
+    #[track_caller]
+    pub fn until(&self, what: &str, done: impl Fn() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(
+                Instant::now() < end,
+                "not within {PATIENCE:?}: {what}\n{:#?}",
+                self.events("default")
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The processes of this name, as the host sees them; zombies are none.
+    pub fn processes(&self, name: &str) -> Vec<u32> {
+        let pids = self.shell("ps -eo pid=,stat=,args=").ok().out;
+        let of_name = |line: &str| {
+            let mut words = line.split_ascii_whitespace();
+            let (pid, stat) = (words.next()?.parse().ok()?, words.next()?);
+            let rest = words.collect::<Vec<_>>().join(" ");
+            (!stat.starts_with('Z') && rest.contains(name)).then_some(pid)
+        };
+        pids.lines().filter_map(of_name).collect()
+    }
+
+    /// The one process of this name.
+    #[track_caller]
+    pub fn process(&self, name: &str) -> u32 {
+        let all = self.processes(name);
+        assert_eq!(all.len(), 1, "processes of {name}");
+        all[0]
+    }
+
+    /// Everything that a lab could leave behind.
+    pub fn inventory(&self) -> String {
+        self.shell(
+            "ip -o link | sed 's/ qlen.*//'; ip -o addr; ip route show table all; ip rule
+             nft list ruleset 2>/dev/null
+             cut -d' ' -f4- /proc/self/mountinfo | sort
+             find /run -printf '%p %y %l\n' | sort
+             ss -Hlntux | grep -v '^nl' | awk '{print $1, $5}' | sort
+             ps -eo stat=,comm= | grep -v '^Z' | awk '{print $2}' |
+                 grep -E 'nsplay|qemu|dnsmasq|lighttpd|sshd|ipmi_sim|^cat$' | sort
+             lsns -n -t net -o NPROCS | wc -l
+             sysctl -a 2>/dev/null | grep '^net' | grep -vE 'nf_conntrack_count|tcp_.*metrics'",
+        )
+        .ok()
+        .out
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // With `unshare --kill-child` everything on the host goes with it.
+        let _ = self.anchor.kill();
+        let _ = self.anchor.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Runs a command to its end.
+pub fn ran(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
+    let status = output.status;
+    Ran {
+        code: status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap()),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn scratch() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// The image, built once for all tests.
+fn image() -> &'static Path {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let folder = scratch().join("image");
+        let built = ran(Command::new(env!("CARGO_BIN_EXE_nsplay"))
+            .args(["image", "build", "--output"])
+            .arg(&folder));
+        assert_eq!(built.code, 0, "cannot build the image: {}", built.err);
+        folder
+    })
+}
+
+/// A turn to have a host.
+struct Turn;
+
+static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+impl Turn {
+    fn take() -> Self {
+        let (count, changed) = &TURNS;
+        let mut count = count.lock().unwrap();
+        while *count >= AT_ONCE {
+            count = changed.wait(count).unwrap();
+        }
+        *count += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (count, changed) = &TURNS;
+        *count.lock().unwrap() -= 1;
+        changed.notify_one();
+    }
+}

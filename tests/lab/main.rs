@@ -1,0 +1,9 @@
+//! Whole labs on throwaway hosts: real programs, real namespaces, a real guest.
+
+mod boot;
+mod children;
+mod endings;
+mod host;
+mod ipmi;
+mod refusals;
+mod services;

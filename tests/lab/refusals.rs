@@ -1,0 +1,158 @@
+//! Bad input and hostile hosts: one report, exit code 2, nothing made.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::host::Host;
+
+#[test]
+fn without_root_nothing_is_made() {
+    let host = Host::new();
+    let before = host.inventory();
+    // The binary may be in a folder that others cannot enter.
+    let nsplay = host.at("/run/nsplay-for-all");
+    fs::copy(env!("CARGO_BIN_EXE_nsplay"), &nsplay).unwrap();
+    let script = "cd / && exec setpriv --reuid 65534 --clear-groups /run/nsplay-for-all up";
+    host.shell(script)
+        .fails(2, &["needs root", "hint: run it again with sudo"]);
+    fs::remove_file(nsplay).unwrap();
+    assert_eq!(host.inventory(), before);
+}
+
+#[test]
+fn all_missing_programs_are_named_at_once_with_the_packages_that_bring_them() {
+    let host = Host::new();
+    let before = host.inventory();
+    let script = format!(
+        "mkdir -p /run/bin && cp {} /run/bin/ && cd /run/bin && printf '#!/bin/sh\\n' > apt-get && chmod 755 apt-get &&
+         exec unshare -m sh -c 'mount --bind /run/bin /usr/sbin && mount --bind /run/bin /usr/bin &&
+             exec /run/bin/nsplay up'",
+        env!("CARGO_BIN_EXE_nsplay")
+    );
+    host.shell(&script).fails(
+        2,
+        &[
+            "dnsmasq",
+            "sshd",
+            "qemu-system-x86_64",
+            "ipmi_sim",
+            "apt-get install",
+            "dnsmasq-base",
+            "openipmi",
+        ],
+    );
+    host.shell("rm -r /run/bin").ok();
+    assert_eq!(host.inventory(), before);
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused_and_its_owner_named() {
+    let host = Host::new();
+    let taker = "import socket,time
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('127.0.0.1',623))
+t=socket.socket(); t.bind(('0.0.0.0',5901)); t.listen(); print(flush=True); time.sleep(999)";
+    let mut taken = host.command("python3");
+    let mut child = taken
+        .args(["-c", taker])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Read::read(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    let before = host.inventory();
+    host.nsplay(&["up", "-d"]).fails(
+        2,
+        &[
+            "cannot publish `node1` on 127.0.0.1:623/udp: it belongs to python3 (pid ",
+            "cannot publish `node1` on 127.0.0.1:5901/tcp: it belongs to python3 (pid ",
+            "--port-offset 1000 makes this one 127.0.0.1:1623",
+        ],
+    );
+    assert_eq!(host.inventory(), before);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_lab_file_that_cannot_be_is_refused_where_it_goes_wrong() {
+    let host = Host::new();
+    let before = host.inventory();
+    host.write(
+        "nsplay.toml",
+        "[web]\nadress = \"192.168.25.3\"\n[ssh]\naddress = \"10.0.0.1\"\n",
+    );
+    host.nsplay(&["up"]).fails(
+        2,
+        &[
+            "error: nsplay.toml:2:1: ",
+            "`adress`",
+            "`address`",
+            "error: nsplay.toml:4:11: ",
+        ],
+    );
+    host.nsplay(&["up", "-f", "none.toml"])
+        .fails(2, &["cannot read lab file none.toml", "hint: "]);
+    host.nsplay(&["-p", "../x", "up"]).fails(2, &["is no name"]);
+    assert_eq!(host.inventory(), before);
+}
+
+#[test]
+fn a_folder_that_cannot_be_served_is_refused() {
+    let host = Host::new();
+    let before = host.inventory();
+    host.write("webroot/boot.ipxe", "#!ipxe");
+    let webroot = host.folder().join("webroot");
+    fs::set_permissions(&webroot, fs::Permissions::from_mode(0o700)).unwrap();
+    host.write("nsplay.toml", "[dhcp]\ntftproot = \"nowhere\"\n");
+    host.nsplay(&["up"]).fails(
+        2,
+        &[
+            "service `web` cannot serve root",
+            "hint: chmod -R o+rX ",
+            "service `dhcp` cannot serve tftproot",
+            "there is no such folder",
+        ],
+    );
+    assert_eq!(host.inventory(), before);
+}
+
+/// Puts a program in front of the real one.
+fn stub(host: &Host, name: &str, script: &str) -> String {
+    host.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
+    let path = host.folder().join("bin").join(name);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    format!(
+        "PATH={}:$PATH exec {} up -d",
+        host.folder().join("bin").display(),
+        env!("CARGO_BIN_EXE_nsplay")
+    )
+}
+
+#[test]
+fn a_program_that_ends_before_it_answers_fails_up_by_name_and_nothing_remains() {
+    let host = Host::new();
+    let before = host.inventory();
+    let up = stub(&host, "lighttpd", "echo no such luck >&2; exit 3");
+    host.shell(&up).fails(
+        1,
+        &[
+            "error: `web`: lighttpd exited with status 3",
+            "no such luck",
+        ],
+    );
+    host.until("nothing is left", || host.inventory() == before);
+}
+
+#[test]
+fn a_program_that_never_answers_fails_up_by_name_and_nothing_remains() {
+    let host = Host::new();
+    let before = host.inventory();
+    let up = stub(&host, "lighttpd", "echo dreaming; exec sleep 1000");
+    host.shell(&up).fails(
+        1,
+        &[
+            "error: `web`: lighttpd did not answer HTTP on 192.168.25.3:80 within 15 s",
+            "dreaming",
+        ],
+    );
+    host.until("nothing is left", || host.inventory() == before);
+}
