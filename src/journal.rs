@@ -14,7 +14,10 @@ use crate::event::{Event, What};
 use crate::lab::Name;
 
 /// A listener that is further behind than this many events misses the oldest.
-const BACKLOG: usize = 8192;
+///
+/// The channel has room for all of them from the start, 150 bytes each, and
+/// lets go of an event only when another takes its place.
+const BACKLOG: usize = 1024;
 
 /// The log of a run grows no larger than this, in bytes: a guest may print for ever.
 const LARGEST: u64 = 32 << 20;
