@@ -12,8 +12,9 @@ use crate::lines::Lines;
 /// A prompt without a newline is shown after this long.
 const QUIET_FOR: Duration = Duration::from_millis(400);
 
-/// A key that came too early is lost under load, so it is pressed again.
-const KEY_EVERY: Duration = Duration::from_millis(40);
+/// A key that came too early is lost under load, so it is pressed again: after more than the
+/// 55 ms in which SeaBIOS looks for one, or two would wait for whoever reads keys next.
+const KEY_EVERY: Duration = Duration::from_millis(60);
 
 /// Both ends of a serial line: ours, and the one that QEMU inherits.
 ///
@@ -41,8 +42,7 @@ pub async fn run(
         let read = tokio::select! {
             read = line.read(&mut buffer) => read?,
             () = sleep(KEY_EVERY), if pressing => {
-                // A line that takes no key, being full or closed, loses it: another comes.
-                let _ = line.try_write(b" ");
+                press(&line);
                 continue;
             }
             () = sleep(QUIET_FOR), if lines.has_rest() && !pressing => {
@@ -55,8 +55,16 @@ pub async fn run(
             return Ok(());
         }
         banner.saw(&buffer[..read]);
+        if skip_banner && banner.waits() && !pressing {
+            press(&line);
+        }
         lines.push(&buffer[..read], &mut show);
     }
+}
+
+/// Presses the space bar. A line that takes no key, being full or closed, loses it: another comes.
+fn press(line: &UnixStream) {
+    let _ = line.try_write(b" ");
 }
 
 /// Watches for iPXE's banner, which waits two seconds for Ctrl-B, twice; any other key ends the wait.
