@@ -20,11 +20,17 @@ const AGAIN_AFTER: Duration = Duration::from_millis(4);
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_millis(10);
 
 /// A loaded host takes longer: each attempt waits twice as long as the one before, up to this.
+///
+/// A connection that was accepted is worth waiting for from the first: sshd
+/// executes itself anew for each (9.2), 10 to 20 ms before its banner.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 /// Waits until `probe` is answered, for ever: the caller has the deadline.
 pub async fn answered(probe: &Probe, marks: ProbeMarks) {
-    let mut patience = FIRST_ANSWER_WITHIN;
+    let mut patience = match probe {
+        Probe::Dhcp { .. } | Probe::Rmcp(_) => FIRST_ANSWER_WITHIN,
+        Probe::Http(_) | Probe::Ssh(_) => ANSWER_WITHIN,
+    };
     loop {
         let attempt = async {
             match probe {
