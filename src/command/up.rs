@@ -18,6 +18,7 @@ use crate::event::What;
 use crate::files;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
+use crate::kernel::process::close_inherited;
 use crate::lab::{Lab, Name};
 use crate::plan::{Plan, plan};
 use crate::rundir::{Lock, RunDir};
@@ -28,6 +29,8 @@ use crate::ui::{self, Printer};
 
 /// Makes the lab, and shows it until it is up, or until it ends.
 pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
+    // The watcher would hold them as long as the lab lives: a CI job waits for its pipe to close.
+    close_inherited();
     let lab = super::lab(&options.lab, project)?;
     let dir = RunDir::new(&lab.name);
     let (plan, keys) = check(&lab)?;

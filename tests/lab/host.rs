@@ -1,11 +1,10 @@
 //! A throwaway host: labs run on it as on any other, and all of it is gone with the test.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nsplay::event::{Event, What};
@@ -52,7 +51,7 @@ pub struct Host {
     /// PID 1 of its namespaces, as this process sees it.
     init: u32,
     folder: PathBuf,
-    _turn: Turn,
+    _turn: File,
 }
 
 impl Host {
@@ -68,7 +67,7 @@ impl Host {
                 "cannot find `{program}`: scripts/install-deps --test installs it"
             );
         }
-        let turn = Turn::take();
+        let turn = turn();
         static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = scratch().join(format!("host-{}-{number}", std::process::id()));
@@ -274,40 +273,37 @@ fn scratch() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// The image, built once for all tests.
-fn image() -> &'static Path {
-    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let folder = scratch().join("image");
+/// The image, built once for each build of nsplay; test processes that run at once share it.
+fn image() -> PathBuf {
+    let folder = scratch().join("image");
+    let lock = lock_file("image.lock");
+    lock.lock().unwrap();
+    let made = |path: &Path| path.metadata().and_then(|path| path.modified()).ok();
+    if made(&folder.join("manifest.json")) < made(Path::new(env!("CARGO_BIN_EXE_nsplay"))) {
         let built = ran(Command::new(env!("CARGO_BIN_EXE_nsplay"))
             .args(["image", "build", "--output"])
             .arg(&folder));
         assert_eq!(built.code, 0, "cannot build the image: {}", built.err);
-        folder
-    })
-}
-
-/// A turn to have a host.
-struct Turn;
-
-static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
-
-impl Turn {
-    fn take() -> Self {
-        let (count, changed) = &TURNS;
-        let mut count = count.lock().unwrap();
-        while *count >= AT_ONCE {
-            count = changed.wait(count).unwrap();
-        }
-        *count += 1;
-        Self
     }
+    folder
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let (count, changed) = &TURNS;
-        *count.lock().unwrap() -= 1;
-        changed.notify_one();
+fn lock_file(name: &str) -> File {
+    let mut options = File::options();
+    let options = options.create(true).truncate(false).write(true);
+    options.open(scratch().join(name)).unwrap()
+}
+
+/// Waits for a turn to have a host. The lock is the open file's (flock(2)), so threads of one
+/// `cargo test` and processes of one `cargo nextest` take turns alike.
+fn turn() -> File {
+    loop {
+        for number in 0..AT_ONCE {
+            let turn = lock_file(&format!("turn-{number}.lock"));
+            if turn.try_lock().is_ok() {
+                return turn;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -4,6 +4,8 @@ mod boot;
 mod children;
 mod endings;
 mod host;
+mod hostile;
 mod ipmi;
+mod races;
 mod refusals;
 mod services;
