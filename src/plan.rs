@@ -14,7 +14,7 @@ use crate::bmc::ipmi_sim::RMCP_PORT;
 use crate::host::tools::Tools;
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::mount;
-use crate::lab::{Lab, LinkName, Mac, Name, Node, Root};
+use crate::lab::{Firmware, Lab, LinkName, Mac, Name, Node, Root};
 use crate::node::qemu::{self, Machine};
 use crate::program::{Program, TextFile, User};
 use crate::rundir::RunDir;
@@ -158,7 +158,10 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
         accelerator: tools.accelerator(node.accel),
         uuid: qemu::uuid(&lab.name, &node.name),
         state: dir.state().join(node.name.as_str()),
-        ovmf: tools.ovmf.clone(),
+        ovmf: tools
+            .ovmf
+            .clone()
+            .filter(|_| node.firmware == Firmware::Uefi),
     });
     Ok(Plan {
         lab: lab.clone(),
@@ -359,7 +362,7 @@ fn default_route(place: &Place, lab: &Lab) -> Step {
 fn no_ipv6(place: &Place) -> Step {
     Step::SetSysctl {
         place: place.clone(),
-        key: "net/ipv6/conf/default/disable_ipv6".to_owned(),
+        key: "net/ipv6/conf/all/disable_ipv6".to_owned(),
         value: "1".to_owned(),
     }
 }
