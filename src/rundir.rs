@@ -5,6 +5,7 @@
 //! /run/nsplay/LAB/control.sock     for `nsplay ps`, `logs`, `down`, …
 //! /run/nsplay/LAB/supervisor.json  which process that is
 //! /run/nsplay/LAB/id_ed25519       the key for `ssh lab@…`
+//! /run/nsplay/LAB/known_hosts      the key of the lab's sshd
 //! /run/netns/nsplay-LAB-MEMBER     symbolic links for `ip netns exec`
 //! /var/lib/nsplay/LAB/             disks, and the log of the last run
 //! ```
@@ -80,6 +81,12 @@ impl RunDir {
     #[must_use]
     pub fn ssh_key(&self) -> PathBuf {
         self.run.join("id_ed25519")
+    }
+
+    /// The host key of the lab's sshd, as ssh(1) looks it up.
+    #[must_use]
+    pub fn known_hosts(&self) -> PathBuf {
+        self.run.join("known_hosts")
     }
 
     /// The state directory, which outlives the lab.
@@ -230,8 +237,13 @@ impl RunDir {
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok());
         let links = recorded.map(|supervisor| self.netns_names(supervisor.pid));
-        let files =
-            ["control.sock", "supervisor.json", "id_ed25519"].map(|name| self.run.join(name));
+        let files = [
+            "control.sock",
+            "supervisor.json",
+            "id_ed25519",
+            "known_hosts",
+        ]
+        .map(|name| self.run.join(name));
         for path in links.unwrap_or_default().into_iter().chain(files) {
             remains.note(&path, fs::remove_file(&path));
         }

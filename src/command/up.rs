@@ -41,7 +41,7 @@ pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
         stops.add(signal);
     }
     let owner = owner();
-    let control = prepare(&dir, &keys, owner).map_err(|error| {
+    let control = prepare(&dir, &lab, &keys, owner).map_err(|error| {
         let _ = dir.sweep();
         Failure::io(format_args!("prepare lab `{}`", lab.name), &error)
     })?;
@@ -123,7 +123,11 @@ fn owner() -> u32 {
 }
 
 /// Makes the control socket and the key for SSH.
-fn prepare(dir: &RunDir, keys: &Keys, owner: u32) -> io::Result<OwnedFd> {
+fn prepare(dir: &RunDir, lab: &Lab, keys: &Keys, owner: u32) -> io::Result<OwnedFd> {
+    if let Some(at) = lab.ssh.as_ref().and_then(|ssh| ssh.publish) {
+        let known = format!("{}\n", keys.known_host(at));
+        files::write(&dir.known_hosts(), 0o644, known.as_bytes())?;
+    }
     files::write(&dir.ssh_key(), 0o600, keys.user_private.as_bytes())?;
     chown(dir.ssh_key(), Some(owner), None)?;
     let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
@@ -174,8 +178,9 @@ fn introduce(lab: &Lab, dir: &RunDir) {
     if let Some(at) = lab.ssh.as_ref().and_then(|ssh| ssh.publish) {
         let (key, port) = (dir.ssh_key(), at.port());
         ui::status(&format!(
-            "    ssh -p {port} -i {} lab@{}",
+            "    ssh -p {port} -i {} -o UserKnownHostsFile={} lab@{}",
             key.display(),
+            dir.known_hosts().display(),
             at.ip()
         ));
     }

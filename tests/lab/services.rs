@@ -99,7 +99,7 @@ fn clients_get_addresses_files_pages_and_a_shell() {
 
     // SSH into the lab, and on to another member.
     let ssh = "ssh -p 2222 -i /run/nsplay/default/id_ed25519 -o BatchMode=yes \
-               -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR";
+               -o StrictHostKeyChecking=yes -o UserKnownHostsFile=/run/nsplay/default/known_hosts";
     let inside = host
         .shell(&format!("{ssh} lab@127.0.0.1 'id -un; cat /etc/hosts'"))
         .ok();
