@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use crate::program::TextFile;
+
 /// Writes a file with these permission bits, in place of one that is there; makes its folder.
 ///
 /// # Errors
@@ -23,4 +25,12 @@ pub fn write(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
         .mode(mode)
         .open(path)?;
     file.write_all(bytes)
+}
+
+/// Writes a text where it belongs, with its permission bits.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_text(file: &TextFile) -> io::Result<()> {
+    write(&file.path, file.mode, file.text.as_bytes())
 }

@@ -222,7 +222,7 @@ fn write_files(program: &Program, user: Option<u32>) -> io::Result<()> {
         chown(folder, user, user)?;
     }
     program.files.iter().try_for_each(|file| {
-        files::write(&file.path, file.mode, file.text.as_bytes())?;
+        files::write_text(file)?;
         chown(&file.path, user, user)
     })
 }

@@ -43,7 +43,6 @@ use crate::node::Order;
 use crate::node::power::{Door, Host, Node};
 use crate::node::qemu::Machine;
 use crate::plan::Plan;
-use crate::program::TextFile;
 use crate::rundir::{NETNS_NAMES, RunDir};
 use board::Board;
 use control::Desk;
@@ -98,8 +97,7 @@ fn binds(plan: &Plan, dir: &RunDir) -> Vec<Bind> {
 /// Writes what the lab's programs find when they start.
 fn furnish(plan: &Plan) -> io::Result<()> {
     Netns::prepare()?;
-    let text = |file: &TextFile| files::write(&file.path, file.mode, file.text.as_bytes());
-    plan.etc.iter().try_for_each(text)?;
+    plan.etc.iter().try_for_each(files::write_text)?;
     files::write(Path::new(ipmi_sim::MODULE), 0o755, bmc::MODULE)?;
     if let Some(account) = &plan.account {
         fs::create_dir_all(&account.home)?;

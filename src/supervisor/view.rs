@@ -31,9 +31,7 @@ pub fn make(view: &View) -> io::Result<()> {
         fs::create_dir_all(link.parent().unwrap_or(&view.at))?;
         symlink(to, link)?;
     }
-    for file in &view.texts {
-        files::write(&file.path, file.mode, file.text.as_bytes())?;
-    }
+    view.texts.iter().try_for_each(files::write_text)?;
     sync(view)
 }
 
