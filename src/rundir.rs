@@ -194,15 +194,24 @@ impl RunDir {
         let text = serde_json::to_string(&Supervisor::of(pid)?)?;
         let temporary = self.run.join("supervisor.json.new");
         fs::write(&temporary, text)?;
-        fs::rename(temporary, self.run.join("supervisor.json"))
+        fs::rename(temporary, self.record_file())
     }
 
     /// The supervisor, if it is still the process that was written down.
     #[must_use]
     pub fn supervisor(&self) -> Option<Supervisor> {
-        let text = fs::read_to_string(self.run.join("supervisor.json")).ok()?;
-        let recorded: Supervisor = serde_json::from_str(&text).ok()?;
+        let recorded = self.recorded()?;
         (Supervisor::of(recorded.pid).ok()? == recorded).then_some(recorded)
+    }
+
+    /// The supervisor that was written down, whether it is still there or not.
+    fn recorded(&self) -> Option<Supervisor> {
+        let text = fs::read_to_string(self.record_file()).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    fn record_file(&self) -> PathBuf {
+        self.run.join("supervisor.json")
     }
 
     /// Removes everything of a lab that has ended but its state directory.
@@ -233,17 +242,15 @@ impl RunDir {
     }
 
     fn clear_into(&self, remains: &mut Remains) {
-        let recorded: Option<Supervisor> = fs::read_to_string(self.run.join("supervisor.json"))
-            .ok()
-            .and_then(|text| serde_json::from_str(&text).ok());
-        let links = recorded.map(|supervisor| self.netns_names(supervisor.pid));
+        let links = self
+            .recorded()
+            .map(|supervisor| self.netns_names(supervisor.pid));
         let files = [
-            "control.sock",
-            "supervisor.json",
-            "id_ed25519",
-            "known_hosts",
-        ]
-        .map(|name| self.run.join(name));
+            self.control(),
+            self.record_file(),
+            self.ssh_key(),
+            self.known_hosts(),
+        ];
         for path in links.unwrap_or_default().into_iter().chain(files) {
             remains.note(&path, fs::remove_file(&path));
         }
