@@ -236,16 +236,10 @@ impl Keeper {
                 self.switch_off(door, running).await;
                 Ok(())
             }
-            (Order::Cycle, true) => {
-                self.switch_off(door, running).await;
-                *running = Some(self.switch_on(door)?);
-                Ok(())
-            }
+            (Order::Cycle, true) => self.replace(door, running).await,
             // The firmware's order is fixed when QEMU starts, so another one needs another QEMU.
             (Order::Reset, true) if self.chassis.borrow().has_choice() => {
-                self.switch_off(door, running).await;
-                *running = Some(self.switch_on(door)?);
-                Ok(())
+                self.replace(door, running).await
             }
             (Order::Reset | Order::Soft | Order::Diag, true) => match running {
                 Some(on) => self.press(order, door, on).await,
@@ -343,6 +337,13 @@ impl Keeper {
             on.child.wait().await;
             self.gone(door.to_string());
         }
+    }
+
+    /// Ends QEMU and starts another.
+    async fn replace(&self, door: &Door, running: &mut Option<Running>) -> io::Result<()> {
+        self.switch_off(door, running).await;
+        *running = Some(self.switch_on(door)?);
+        Ok(())
     }
 
     fn heard(&self, said: Said, on: &mut Running) {
