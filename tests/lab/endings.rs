@@ -4,12 +4,6 @@ use std::process::{Child, Stdio};
 
 use crate::host::Host;
 
-/// The state directory alone may remain: the inventory does not look at it.
-#[track_caller]
-fn is_as_before(host: &Host, before: &str) {
-    host.until("nothing is left", || host.inventory() == before);
-}
-
 fn foreground(host: &Host) -> Child {
     let up = host
         .command(env!("CARGO_BIN_EXE_nsplay"))
@@ -33,7 +27,7 @@ fn down_leaves_the_host_as_it_was_and_can_be_said_twice() {
     assert_ne!(host.inventory(), before);
     host.nsplay(&["down"]).ok();
     assert!(host.processes("qemu-system").is_empty());
-    is_as_before(&host, &before);
+    host.is_as_before(&before);
     host.nsplay(&["down"]).ok();
     // The log of the run is still there.
     let logs = host.nsplay(&["logs"]).ok();
@@ -52,7 +46,7 @@ fn killing_the_supervisor_leaves_the_host_as_it_was() {
     host.nsplay(&["up", "-d"]).ok();
     let supervisor = host.process("nsplay supervise");
     host.shell(&format!("kill -9 {supervisor}")).ok();
-    is_as_before(&host, &before);
+    host.is_as_before(&before);
     host.nsplay(&["up", "-d"]).ok();
 }
 
@@ -72,7 +66,7 @@ fn killing_the_supervisor_and_its_watcher_costs_names_that_the_next_command_remo
         });
         host.nsplay(next).ok();
         host.nsplay(&["down"]).ok();
-        is_as_before(&host, &before);
+        host.is_as_before(&before);
     }
 }
 
@@ -89,7 +83,7 @@ fn a_supervisor_that_hangs_is_taken_down_all_the_same() {
         "{}",
         down.err
     );
-    is_as_before(&host, &before);
+    host.is_as_before(&before);
 }
 
 #[test]
@@ -102,7 +96,7 @@ fn a_signal_to_up_takes_the_lab_down_with_it() {
         // nsenter and the watcher have its words too: the client is the oldest but nsenter.
         host.shell(&format!("kill -{signal} {}", client[0])).ok();
         assert_eq!(up.wait().unwrap().code(), Some(code), "SIG{signal}");
-        is_as_before(&host, &before);
+        host.is_as_before(&before);
     }
 }
 
@@ -114,7 +108,7 @@ fn a_terminal_that_dies_takes_the_lab_with_it() {
     let client = host.processes("nsplay up");
     host.shell(&format!("kill -9 {}", client[0])).ok();
     up.wait().unwrap();
-    is_as_before(&host, &before);
+    host.is_as_before(&before);
 }
 
 #[test]

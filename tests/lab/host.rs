@@ -229,6 +229,14 @@ impl Host {
         all[0]
     }
 
+    /// Waits until the host is as its inventory was `before`.
+    ///
+    /// The state directory alone may remain: the inventory does not look at it.
+    #[track_caller]
+    pub fn is_as_before(&self, before: &str) {
+        self.until("nothing is left", || self.inventory() == before);
+    }
+
     /// Everything that a lab could leave behind.
     pub fn inventory(&self) -> String {
         self.shell(

@@ -15,11 +15,6 @@ fn nsplay(host: &Host, arguments: &[&str]) -> Child {
     start(command)
 }
 
-#[track_caller]
-fn is_as_before(host: &Host, before: &str) {
-    host.until("nothing is left", || host.inventory() == before);
-}
-
 #[test]
 fn of_many_ups_at_once_one_wins() {
     let host = Host::new();
@@ -32,7 +27,7 @@ fn of_many_ups_at_once_one_wins() {
     assert_eq!(codes, [&[Some(0)][..], &refused].concat());
     host.ipmitool(&["power", "status"]).ok();
     host.nsplay(&["down"]).ok();
-    is_as_before(&host, &before);
+    host.is_as_before(&before);
 }
 
 #[test]
@@ -53,7 +48,7 @@ fn ups_and_downs_at_once_leave_a_lab_or_none() {
         }
     }
     host.nsplay(&["down"]).ok();
-    is_as_before(&host, &before);
+    host.is_as_before(&before);
 }
 
 #[test]
@@ -64,7 +59,7 @@ fn a_lab_comes_up_again_at_once_and_often() {
         host.nsplay(&["up", "-d"]).ok();
         host.nsplay(&["down"]).ok();
     }
-    is_as_before(&host, &before);
+    host.is_as_before(&before);
 }
 
 #[test]
@@ -77,5 +72,5 @@ fn down_from_elsewhere_ends_an_up_that_holds_its_lab() {
     });
     host.nsplay(&["down"]).ok();
     assert_eq!(up.wait().unwrap().code(), Some(1));
-    is_as_before(&host, &before);
+    host.is_as_before(&before);
 }

@@ -139,7 +139,7 @@ fn a_program_that_ends_before_it_answers_fails_up_by_name_and_nothing_remains() 
             "no such luck",
         ],
     );
-    host.until("nothing is left", || host.inventory() == before);
+    host.is_as_before(&before);
 }
 
 #[test]
@@ -154,5 +154,5 @@ fn a_program_that_never_answers_fails_up_by_name_and_nothing_remains() {
             "dreaming",
         ],
     );
-    host.until("nothing is left", || host.inventory() == before);
+    host.is_as_before(&before);
 }
