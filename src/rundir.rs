@@ -146,18 +146,15 @@ impl RunDir {
         }
     }
 
-    /// Waits until nobody has the lock, and takes it; none when nothing is left of the lab.
+    /// The lock's file, not locked yet; none when nothing is left of the lab.
     ///
     /// # Errors
-    /// What open(2) or flock(2) says.
-    pub fn wait(&self) -> io::Result<Option<Lock>> {
-        let lock = match self.open_lock(false) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        lock.lock()?;
-        // A lab that was made since then is not the one that was waited for.
-        Ok(self.is_current(&lock)?.then_some(lock))
+    /// What open(2) says.
+    pub fn lock(&self) -> io::Result<Option<Lock>> {
+        match self.open_lock(false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 
     fn open_lock(&self, create: bool) -> io::Result<File> {
@@ -172,7 +169,10 @@ impl RunDir {
     }
 
     /// Whether `lock` is the file that has the lock's name now.
-    fn is_current(&self, lock: &Lock) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// What stat(2) says.
+    pub fn is_current(&self, lock: &Lock) -> io::Result<bool> {
         match fs::symlink_metadata(self.run.join("lock")) {
             Ok(named) => Ok(named.ino() == lock.metadata()?.ino()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

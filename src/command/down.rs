@@ -1,5 +1,7 @@
 //! `nsplay down`.
 
+use std::fs::TryLockError;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -10,7 +12,7 @@ use crate::client::Client;
 use crate::error::Failure;
 use crate::kernel::clone::pidfd_send_signal;
 use crate::lab::Name;
-use crate::rundir::RunDir;
+use crate::rundir::{RunDir, Supervisor};
 use crate::supervisor::protocol::Request;
 use crate::ui;
 
@@ -19,6 +21,13 @@ const GENTLY: Duration = Duration::from_secs(3);
 
 /// A killed PID namespace is gone within milliseconds; the kernel may be busy.
 const AT_ONCE: Duration = Duration::from_secs(10);
+
+/// An `up` that begins listens within milliseconds of taking the lock, and a watcher sweeps as
+/// quickly; a stopped one does neither.
+const LET_GO: Duration = Duration::from_secs(30);
+
+/// How long to leave whoever has the lock alone before asking again.
+const AGAIN: Duration = Duration::from_millis(1);
 
 /// Takes a lab down, whatever state it is in; a lab that is not there is down.
 pub fn run(lab: &Name) -> Result<u8, Failure> {
@@ -36,44 +45,69 @@ pub fn run(lab: &Name) -> Result<u8, Failure> {
 
 /// Ends a lab's supervisor, gently if it listens, and waits until nothing is left.
 ///
+/// An `up` that has only just begun has the lock but listens not yet: it is asked again until
+/// it does.
+///
 /// # Errors
 /// What remains.
 pub fn end(dir: &RunDir) -> Result<(), Failure> {
     let fail =
         |error: std::io::Error| Failure::io(format_args!("take lab `{}` down", dir.lab()), &error);
-    // One that listens no more may be ending already, or is dead.
-    let by = "nsplay down".to_owned();
-    let _ = Client::ask(dir, &Request::Down { by });
-    if let Some(supervisor) = dir.supervisor() {
-        // Through a descriptor: a PID could be somebody else's by now.
-        match supervisor.open() {
-            Ok(pidfd) => {
-                if !ended(&pidfd, GENTLY) {
-                    ui::status("the supervisor does not answer: killing it");
-                    match pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL) {
-                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                            return Err(fail(error));
-                        }
-                        _ => {}
-                    }
-                    if !ended(&pidfd, AT_ONCE) {
-                        return Err(Failure::failed(format!(
-                            "the supervisor of lab `{}` (pid {}) does not end",
-                            dir.lab(),
-                            supervisor.pid
-                        )));
-                    }
-                }
+    let Some(lock) = dir.lock().map_err(fail)? else {
+        return Ok(());
+    };
+    let until = Instant::now() + LET_GO;
+    loop {
+        // Whoever has the lock sweeps; if nobody did, it is for us to do.
+        match lock.try_lock() {
+            // A lab that was made since then is not the one that was to end.
+            Ok(()) if dir.is_current(&lock).map_err(fail)? => return dir.sweep().map_err(fail),
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(fail(error)),
+            Err(TryLockError::WouldBlock) if Instant::now() > until => {
+                return Err(Failure::failed(format!(
+                    "lab `{}` is still held: `fuser {}` tells by which process",
+                    dir.lab(),
+                    dir.path().join("lock").display()
+                )));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(fail(error)),
+            Err(TryLockError::WouldBlock) => {}
         }
+        // One that does not listen has only just begun, is ending already, or is dead.
+        let by = "nsplay down".to_owned();
+        let _ = Client::ask(dir, &Request::Down { by });
+        if let Some(supervisor) = dir.supervisor() {
+            end_supervisor(dir, &supervisor)?;
+        }
+        std::thread::sleep(AGAIN);
     }
-    // Whoever has the lock sweeps; if nobody did, it is for us to do.
-    if let Some(_lock) = dir.wait().map_err(fail)? {
-        dir.sweep().map_err(fail)?;
+}
+
+/// Ends the process that a lab is, gently if it listens.
+fn end_supervisor(dir: &RunDir, supervisor: &Supervisor) -> Result<(), Failure> {
+    let fail =
+        |error: std::io::Error| Failure::io(format_args!("take lab `{}` down", dir.lab()), &error);
+    // Through a descriptor: a PID could be somebody else's by now.
+    let pidfd = match supervisor.open() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(fail)?,
+    };
+    if ended(&pidfd, GENTLY) {
+        return Ok(());
     }
-    Ok(())
+    ui::status("the supervisor does not answer: killing it");
+    match pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    if ended(&pidfd, AT_ONCE) {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "the supervisor of lab `{}` (pid {}) does not end",
+        dir.lab(),
+        supervisor.pid
+    )))
 }
 
 /// Waits until a process has ended.

@@ -120,9 +120,17 @@ impl Host {
         command
     }
 
+    /// A command that is killed when it does not end, so that a test fails and does not hang.
+    pub fn bounded(&self, program: &str) -> Command {
+        let mut command = self.command("timeout");
+        let seconds = PATIENCE.as_secs().to_string();
+        command.args(["--foreground", "--signal=KILL", &seconds, program]);
+        command
+    }
+
     /// Runs a command to its end.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Ran {
-        ran(self.command(program).args(arguments))
+        ran(self.bounded(program).args(arguments))
     }
 
     /// Runs nsplay to its end.

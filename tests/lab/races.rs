@@ -10,7 +10,7 @@ fn start(mut command: Command) -> Child {
 }
 
 fn nsplay(host: &Host, arguments: &[&str]) -> Child {
-    let mut command = host.command(env!("CARGO_BIN_EXE_nsplay"));
+    let mut command = host.bounded(env!("CARGO_BIN_EXE_nsplay"));
     command.args(arguments);
     start(command)
 }
