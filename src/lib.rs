@@ -20,6 +20,7 @@ pub mod lines;
 pub mod node;
 pub mod plan;
 pub mod program;
+pub mod relay;
 pub mod rundir;
 pub mod service;
 pub mod step;

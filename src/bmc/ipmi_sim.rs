@@ -63,7 +63,7 @@ pub fn program(node: &Node, uuid: &str, binary: &Path, control: RawFd) -> Progra
 fn lan_conf(node: &Node, uuid: &str, control: RawFd) -> String {
     let local = Ipv4Addr::LOCALHOST;
     let guid = uuid.replace('-', "");
-    let (name, address) = (&node.name, node.address);
+    let name = &node.name;
     let (user, password) = (&node.bmc.user, &node.bmc.password);
     // A `serial` line must be there: without one the watchdog of ipmi_sim
     // 2.0.33 calls through a null pointer. User 1 is the anonymous one.
@@ -72,17 +72,17 @@ fn lan_conf(node: &Node, uuid: &str, control: RawFd) -> String {
 loadlib "{MODULE}" "fd={control}"
 set_working_mc 0x20
   startlan 1
-    addr {address} {RMCP_PORT}
+    addr {local} {RMCP_PORT}
     priv_limit admin
-    allowed_auths_callback none md2 md5 straight
-    allowed_auths_user none md2 md5 straight
-    allowed_auths_operator none md2 md5 straight
-    allowed_auths_admin none md2 md5 straight
+    allowed_auths_callback md2 md5 straight
+    allowed_auths_user md2 md5 straight
+    allowed_auths_operator md2 md5 straight
+    allowed_auths_admin md2 md5 straight
     guid {guid}
   endlan
   serial kcs {local} 9002 codec VM
-  user 1 false "" "" user 10 none md2 md5 straight
-  user 2 true "{user}" "{password}" admin 10 none md2 md5 straight
+  user 1 false "" "" user 10 md2 md5 straight
+  user 2 true "{user}" "{password}" admin 10 md2 md5 straight
 "#
     )
 }

@@ -1,7 +1,9 @@
-//! BMCs: ipmi_sim, and what its module asks of the node.
+//! BMCs: ipmi_sim, the front before it, and what its module asks of the node.
 
 pub mod control;
+pub mod front;
 pub mod ipmi_sim;
+pub mod rmcp;
 
 /// The module that ipmi_sim loads, compiled by `build.rs`.
 ///

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Instant;
 
+use super::faults::{Fault, Faults};
 use crate::lab::BootDevice;
 
 /// The parameters and states of the chassis commands.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Chassis {
     /// Boot flags: the five bytes of boot option parameter 5 (table 28-14).
     pub boot_flags: [u8; 5],
@@ -22,6 +23,8 @@ pub struct Chassis {
     pub minutes_before: u64,
     /// When the present power-on began.
     pub on_since: Option<Instant>,
+    /// What it is told to do wrong.
+    pub faults: Faults,
 }
 
 /// The power restore policy (table 28-8).
@@ -67,6 +70,7 @@ impl Default for Chassis {
             identify: Identify::Off,
             minutes_before: 0,
             on_since: None,
+            faults: Faults::default(),
         }
     }
 }
@@ -79,7 +83,7 @@ impl Chassis {
     /// one-time choice is spent by the asking.
     pub fn boot_order(&mut self, usual: &[BootDevice]) -> Vec<BootDevice> {
         let [flags, device, ..] = self.boot_flags;
-        if flags & VALID == 0 {
+        if flags & VALID == 0 || self.faults.has(Fault::IgnoredBootDevice) {
             return usual.to_vec();
         }
         if flags & PERSISTENT == 0 {

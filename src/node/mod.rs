@@ -6,6 +6,7 @@
 //! remembers.
 
 pub mod chassis;
+pub mod faults;
 pub mod power;
 pub mod qemu;
 pub mod qmp;

@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
-use crate::bmc::{self, ipmi_sim};
+use crate::bmc::{self, front, ipmi_sim};
 use crate::event::What;
 use crate::files;
 use crate::journal::Journal;
@@ -203,6 +203,9 @@ impl Coming<'_> {
             let name = &machine.node.name;
             let node = Node::start(machine.clone(), self.user(name), host.clone())
                 .map_err(|error| format!("cannot prepare node `{name}`: {error}"))?;
+            let front = front::start(&host, &machine.node, node.clone())
+                .map_err(|error| format!("cannot open the BMC's port of node `{name}`: {error}"))?;
+            spawn_local(front);
             nodes.borrow_mut().insert(name.clone(), node);
         }
         for (socket, publish) in published.into_iter().zip(&self.plan.publish) {

@@ -1,0 +1,78 @@
+//! The front: stands between the network and ipmi_sim, for what happens before a command is
+//! dispatched.
+//!
+//! ipmi_sim listens on the loopback of the node's namespace only; clients reach
+//! the node's address, and the front there. It answers what ipmi_sim 2.0.33
+//! does not (the query for cipher suites), refuses what it should not accept
+//! (a session without a password), and shows the faults that a BMC is told to
+//! have. Everything inside of a session passes unread.
+
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::ipmi_sim::RMCP_PORT;
+use super::rmcp::{self, Packet};
+use crate::lab;
+use crate::node::faults::Fault;
+use crate::node::power::{Host, Node};
+use crate::relay::{self, Fate, Gate};
+
+struct Front {
+    node: Node,
+}
+
+impl Gate for Front {
+    fn forth(&self, datagram: &[u8]) -> Fate {
+        let faults = &mut self.node.chassis().borrow_mut().faults;
+        let full = faults.has(Fault::SessionsFull);
+        let Some(after) = faults.delay() else {
+            return Fate::Lose;
+        };
+        match rmcp::read(datagram) {
+            Packet::CipherSuites(request) => Fate::Answer(request.cipher_suites()),
+            Packet::Open(session) if !session.is_offered() => {
+                Fate::Answer(session.no_cipher_suite())
+            }
+            Packet::Open(session) if full => Fate::Answer(session.no_session_left()),
+            Packet::Challenge(request) if full => Fate::Answer(request.no_session_left()),
+            // One of these in a session with MD5 kills ipmi_sim 2.0.33, and lan.conf allows no
+            // session in which one would be right.
+            Packet::Unauthenticated => Fate::Lose,
+            Packet::Open(_) | Packet::Challenge(_) | Packet::Other => Fate::Pass(after),
+        }
+    }
+
+    fn back(&self, datagram: &mut [u8]) -> Fate {
+        rmcp::tell_privilege(datagram);
+        // What was slow on its way in is not slowed again.
+        match self.node.chassis().borrow_mut().faults.delay() {
+            Some(_) => Fate::Pass(Duration::ZERO),
+            None => Fate::Lose,
+        }
+    }
+}
+
+/// Opens the port of a node's BMC, and returns what serves it for ever.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn start(
+    host: &Host,
+    node: &lab::Node,
+    machine: Node,
+) -> io::Result<impl Future<Output = io::Result<()>> + use<>> {
+    let (members, name, address) = (Rc::clone(&host.members), node.name.clone(), node.address);
+    let near = members
+        .get(&name)?
+        .inside(|| UdpSocket::bind((address, RMCP_PORT)))?;
+    let connect = move || {
+        members.get(&name)?.inside(|| {
+            let far = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            far.connect((Ipv4Addr::LOCALHOST, RMCP_PORT))?;
+            Ok(far)
+        })
+    };
+    Ok(relay::udp(near, connect, Rc::new(Front { node: machine })))
+}
