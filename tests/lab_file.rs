@@ -76,13 +76,17 @@ fn every_bad_lab_file_is_refused_with_all_that_is_wrong_with_it() {
 
 #[test]
 fn the_rendered_default_lab_names_every_key() {
-    let text = render(&lab(""));
-    insta::assert_snapshot!(text);
+    insta::assert_snapshot!(render(&lab("")));
+    // Nobody is a user by default.
+    let text = render(&lab(
+        "[node.node1.bmc.users.somebody]\npassword = \"secret\"",
+    ));
     for (_, keys) in KEYS {
         for key in *keys {
             let spelled = text.contains(&format!("{key} = "))
                 || text.contains(&format!("[{key}"))
-                || text.contains(&format!(".{key}]"));
+                || text.contains(&format!(".{key}]"))
+                || text.contains(&format!(".{key}."));
             assert!(spelled, "{key}");
         }
     }

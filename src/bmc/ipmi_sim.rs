@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use crate::lab::Node;
+use crate::lab::{Node, Privilege};
 use crate::program::{Probe, Program, TextFile, User};
 
 /// The UDP port of RMCP (DSP0136, section 3.1).
@@ -19,6 +19,13 @@ pub const MODULE: &str = "/run/lab/ipmi-sim-module.so";
 #[must_use]
 pub fn dir(node: &Node) -> PathBuf {
     Program::dir(&node.name).join("bmc")
+}
+
+/// Where ipmi_sim writes users that a client has changed.
+#[must_use]
+pub fn users_file(node: &Node) -> PathBuf {
+    let state = dir(node).join("state/ipmi_sim").join(node.name.as_str());
+    state.join("users.mc20")
 }
 
 /// The BMC of `node`, whose module asks the node over the descriptor `control`.
@@ -65,6 +72,19 @@ fn lan_conf(node: &Node, uuid: &str, control: RawFd) -> String {
     let guid = uuid.replace('-', "");
     let name = &node.name;
     let (user, password) = (&node.bmc.user, &node.bmc.password);
+    let more: String = (3..)
+        .zip(&node.bmc.users)
+        .map(|(number, user)| {
+            let level = match user.privilege {
+                Privilege::Callback => "callback",
+                Privilege::User => "user",
+                Privilege::Operator => "operator",
+                Privilege::Administrator => "admin",
+            };
+            let (name, password) = (&user.name, &user.password);
+            format!("  user {number} true \"{name}\" \"{password}\" {level} 10 md2 md5 straight\n")
+        })
+        .collect();
     // A `serial` line must be there: without one the watchdog of ipmi_sim
     // 2.0.33 calls through a null pointer. User 1 is the anonymous one.
     format!(
@@ -83,7 +103,7 @@ set_working_mc 0x20
   serial kcs {local} 9002 codec VM
   user 1 false "" "" user 10 md2 md5 straight
   user 2 true "{user}" "{password}" admin 10 md2 md5 straight
-"#
+{more}"#
     )
 }
 
@@ -97,10 +117,14 @@ sensor_set_event_support 0x20 0 0 enable scanning per-state 000000000001111 0000
 mc_enable 0x20
 ";
 
-/// A log line without the prompt; none for an echo of the commands that were read from its file.
+/// A log line without the prompt; none for an echo of the commands that were read from its file,
+/// nor for the message that a line is about, which follows it as bytes.
 #[must_use]
 pub fn tidy(line: &str) -> Option<String> {
     let text = line.trim_start_matches("> ").trim();
-    (!text.is_empty() && text != ">" && !EMU.lines().any(|own| own == text))
-        .then(|| text.to_owned())
+    let is_byte = |word: &str| word.len() == 2 && word.bytes().all(|c| c.is_ascii_hexdigit());
+    let is_message =
+        text.starts_with("channel=") || text.starts_with("rq_lun=") || text.split(' ').all(is_byte);
+    let is_echo = text.is_empty() || text == ">" || EMU.lines().any(|own| own == text);
+    (!is_message && !is_echo).then(|| text.to_owned())
 }

@@ -152,8 +152,35 @@ pub struct Bmc {
     pub user: String,
     /// The administrator's password, 1 to 16 bytes (IPMI 2.0, section 22.30, for LAN 1.5).
     pub password: String,
+    /// More users, after the administrator.
+    pub users: Vec<User>,
     /// Where the host can reach it over UDP, if anywhere.
     pub publish: Option<SocketAddr>,
+}
+
+/// A user of a BMC beside its administrator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Its name, 1 to 16 bytes.
+    pub name: String,
+    /// Its password, 1 to 16 bytes.
+    pub password: String,
+    /// What its sessions may do at most.
+    pub privilege: Privilege,
+}
+
+/// Privilege levels (IPMI 2.0, section 6.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Privilege {
+    /// May only have itself called back.
+    Callback,
+    /// May look.
+    User,
+    /// May switch the power and the boot device.
+    Operator,
+    /// May do everything.
+    Administrator,
 }
 
 /// The NICs of QEMU that the firmware can boot from.
@@ -309,6 +336,12 @@ spelled!(NicModel {
     VirtioNet => "virtio-net",
     Vmxnet3 => "vmxnet3",
     Rtl8139 => "rtl8139",
+});
+spelled!(Privilege {
+    Callback => "callback",
+    User => "user",
+    Operator => "operator",
+    Administrator => "administrator",
 });
 spelled!(Firmware { Bios => "bios", Uefi => "uefi" });
 spelled!(BootDevice { Network => "network", Disk => "disk" });

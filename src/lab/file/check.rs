@@ -12,16 +12,19 @@ use super::Origin;
 use super::addresses::{Addresses, from};
 use super::ports::{Ports, Protocol};
 use super::report::Notes;
-use super::spell::{DhcpFile, LabFile, NodeFile, NodesFile, Service, SshFile, WebFile};
+use super::spell::{DhcpFile, LabFile, NodeFile, NodesFile, Service, SshFile, UserFile, WebFile};
 use super::value::is_url;
 use super::walk::{At, Read};
 use crate::lab::{
     Accel, Bmc, BootDevice, Dhcp, Firmware, HttpServer, Lab, LinkName, Mac, Name, Network,
-    NicModel, Node, Root, Ssh, Web,
+    NicModel, Node, Privilege, Root, Ssh, User, Web,
 };
 
 /// 64 nodes take 20 s and 1.6 GB to their first DHCP request; beyond it nothing was tried.
 const MOST_NODES: usize = 64;
+
+/// ipmi_sim 2.0.33 has 63 users, of whom the first is nobody and the second the administrator.
+const MOST_USERS: usize = 61;
 
 /// Names that a node cannot have, with who has them.
 const TAKEN: &[(&str, &str)] = &[
@@ -153,6 +156,8 @@ fn node(
     let who = format!("node `{}`", file.name);
     let bmc = format!("BMC of {who}");
     let first = |port| is_first.then(|| local(port));
+    let user = file.user.or_else(|| "admin".to_owned());
+    let users = users(file.users, &user.value, &bmc, notes);
     let vnc = file.vnc.or_else(|| first(5901));
     let publish = file.publish.or_else(|| first(623));
     let mac = default_mac(&file.name, lab);
@@ -170,13 +175,45 @@ fn node(
         accel: file.accel.or(Accel::Auto).value,
         power_on: file.power_on.or(true).value,
         bmc: Bmc {
-            user: file.user.or_else(|| "admin".to_owned()).value,
+            user: user.value,
             password: file.password.or_else(|| "admin".to_owned()).value,
+            users,
             publish: ports.take(&bmc, "publish", Protocol::Udp, publish),
         },
         vnc: ports.take(&who, "vnc", Protocol::Tcp, vnc),
         name: file.name,
     }
+}
+
+/// The users of a BMC beside its administrator.
+fn users(files: Vec<UserFile>, administrator: &str, bmc: &str, notes: &Notes) -> Vec<User> {
+    if let Some(one_too_many) = files.get(MOST_USERS) {
+        let message = format!(
+            "{bmc}: {} users are too many: {MOST_USERS} beside the administrator is the most",
+            files.len()
+        );
+        notes.add(Some(one_too_many.at), message, None);
+    }
+    let user = |file: UserFile| {
+        if file.name == administrator {
+            let message = format!("{bmc}: user `{}` is its administrator already", file.name);
+            let hint = "call it something else, or change `user` above";
+            notes.add(Some(file.at), message, Some(hint.to_owned()));
+        }
+        if matches!(file.password, Read::Absent) {
+            let message = format!("{bmc}: user `{}` has no password", file.name);
+            let hint = "write password = \"…\", 1 to 16 characters";
+            notes.add(Some(file.at), message, Some(hint.to_owned()));
+        }
+        User {
+            name: file.name,
+            password: file.password.or_else(String::new).value,
+            privilege: file.privilege.or(Privilege::User).value,
+        }
+    };
+    let mut users: Vec<User> = files.into_iter().map(user).collect();
+    users.sort_by(|a, b| a.name.cmp(&b.name));
+    users
 }
 
 fn boot(

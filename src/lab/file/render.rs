@@ -101,7 +101,13 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
     writeln!(out, "\n[node.{}.bmc]", node.name)?;
     writeln!(out, "user = {}", quoted(&node.bmc.user))?;
     writeln!(out, "password = {}", quoted(&node.bmc.password))?;
-    writeln!(out, "publish = {}", publish(node.bmc.publish))
+    writeln!(out, "publish = {}", publish(node.bmc.publish))?;
+    node.bmc.users.iter().try_for_each(|user| {
+        let name = quoted(&user.name);
+        writeln!(out, "\n[node.{}.bmc.users.{name}]", node.name)?;
+        writeln!(out, "password = {}", quoted(&user.password))?;
+        writeln!(out, "privilege = {}", quoted(user.privilege))
+    })
 }
 
 /// A path that is no UTF-8 cannot be spelled in TOML; none comes out of a lab file.

@@ -14,7 +14,7 @@ use super::Origin;
 use super::report::{Notes, shown};
 use super::value;
 use super::walk::{Read, Table};
-use crate::lab::{Accel, BootDevice, Firmware, HttpServer, Mac, Name, NicModel, Root};
+use crate::lab::{Accel, BootDevice, Firmware, HttpServer, Mac, Name, NicModel, Privilege, Root};
 
 /// Every table of the language with its keys; `NAME` stands for a node's name.
 pub const KEYS: &[(&str, &[&str])] = &[
@@ -25,6 +25,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("ssh", SSH),
     ("node.NAME", NODE),
     ("node.NAME.bmc", BMC),
+    ("node.NAME.bmc.users.NAME", USER),
 ];
 
 const LAB: &[&str] = &["name", "network", "dhcp", "web", "ssh", "node"];
@@ -47,7 +48,8 @@ const NODE: &[&str] = &[
     "vnc",
     "bmc",
 ];
-const BMC: &[&str] = &["user", "password", "publish"];
+const BMC: &[&str] = &["user", "password", "users", "publish"];
+const USER: &[&str] = &["password", "privilege"];
 
 /// Memory and disk sizes in MiB. The upper ends only stop slips of a unit.
 const MEMORY: (u64, u64) = (64, 1 << 20);
@@ -118,7 +120,17 @@ pub(super) struct NodeFile {
     pub(super) vnc: Read<Option<SocketAddr>>,
     pub(super) user: Read<String>,
     pub(super) password: Read<String>,
+    pub(super) users: Vec<UserFile>,
     pub(super) publish: Read<Option<SocketAddr>>,
+}
+
+/// A user of a BMC beside its administrator.
+pub(super) struct UserFile {
+    pub(super) name: String,
+    /// The byte of its name.
+    pub(super) at: usize,
+    pub(super) password: Read<String>,
+    pub(super) privilege: Read<Privilege>,
 }
 
 /// Notes what is no TOML, one problem a line: what follows in the line is
@@ -271,9 +283,42 @@ fn node(name: Name, at: usize, entries: &DeTable, notes: &Notes) -> NodeFile {
         vnc: table.read("vnc", |v| value::publish(v, "127.0.0.1:5901")),
         user: bmc.read("user", value::credential),
         password: bmc.read("password", value::credential),
+        users: match bmc.read_table("users", false) {
+            Read::Given(Some(entries), _) => users(&scope, entries, notes),
+            Read::Given(None, _) | Read::Absent | Read::Bad => Vec::new(),
+        },
         publish: bmc.read("publish", |v| value::publish(v, "127.0.0.1:623")),
         name,
     }
+}
+
+/// The users of a BMC, in the order of the file.
+fn users(node: &str, entries: &DeTable, notes: &Notes) -> Vec<UserFile> {
+    let mut in_order: Vec<_> = entries.iter().collect();
+    in_order.sort_by_key(|(key, _)| key.span().start);
+    let mut users = Vec::new();
+    for (key, value) in in_order {
+        let (name, at) = (key.get_ref().as_ref(), key.span().start);
+        let scope = format!("BMC of {node}: user `{}`", shown(name));
+        let Some(table) = value.get_ref().as_table() else {
+            let message = format!("{scope}: expected a table");
+            let hint = "write operator = { password = \"secret\", privilege = \"operator\" }";
+            notes.add(Some(at), message, Some(hint.to_owned()));
+            continue;
+        };
+        if let Err(wrong) = value::credential_text(name) {
+            let message = format!("{scope}: expected a name of {}", wrong.expected);
+            notes.add(Some(at), message, wrong.hint);
+        }
+        let table = Table::open(notes, &scope, Some(table), USER);
+        users.push(UserFile {
+            name: name.to_owned(),
+            at,
+            password: table.read("password", value::credential),
+            privilege: table.read("privilege", |v| value::choice(v, &Privilege::ALL)),
+        });
+    }
+    users
 }
 
 impl NodeFile {

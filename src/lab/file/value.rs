@@ -308,14 +308,19 @@ pub(super) fn is_url(target: &str) -> bool {
 
 /// A user name or password that IPMI and lan.conf can carry.
 pub(super) fn credential(value: &DeValue) -> Result<String, Wrong> {
-    const WHAT: &str = "1 to 16 ASCII letters, digits and signs";
-    let typed = text(value, WHAT)?;
+    credential_text(text(value, CREDENTIAL)?)
+}
+
+const CREDENTIAL: &str = "1 to 16 ASCII letters, digits and signs";
+
+/// The same of a text.
+pub(super) fn credential_text(typed: &str) -> Result<String, Wrong> {
     if typed.is_empty() {
-        return Err(Wrong::want(WHAT));
+        return Err(Wrong::want(CREDENTIAL));
     }
     if typed.len() > 16 {
         let hint = format!("IPMI 2.0 gives it 16 bytes; this has {}", typed.len());
-        return Err(Wrong::want(WHAT).hint(hint));
+        return Err(Wrong::want(CREDENTIAL).hint(hint));
     }
     // ipmi_sim 2.0.33 ends a quoted name at a blank: "ASCII password or username
     // doesn't end in '"'"; all other signs let ipmitool in. Quotes and backslashes
@@ -323,7 +328,7 @@ pub(super) fn credential(value: &DeValue) -> Result<String, Wrong> {
     let carried = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '\\');
     if !typed.chars().all(carried) {
         let hint = "leave out blanks, quotes, backslashes and control characters";
-        return Err(Wrong::want(WHAT).hint(hint));
+        return Err(Wrong::want(CREDENTIAL).hint(hint));
     }
     Ok(typed.to_owned())
 }
