@@ -235,7 +235,7 @@ fn network(lab: &Lab, ipv6: bool) -> Vec<Step> {
         Step::AddBridge {
             place: fabric.clone(),
             link: lab0.clone(),
-            mac: mac("fabric"),
+            mac: fabric_mac(lab),
         },
         address(&fabric, &lab0, lab.network.subnet, lab.network.gateway),
     ]);
@@ -271,14 +271,21 @@ fn network(lab: &Lab, ipv6: bool) -> Vec<Step> {
         steps.push(default_route(&place, lab));
     }
     for node in &lab.nodes {
-        steps.extend(node_steps(
-            node,
-            lab,
-            ipv6,
-            mac(&format!("{}/bmc", node.name)),
-        ));
+        steps.extend(node_steps(node, lab, ipv6, bmc_mac(lab, &node.name)));
     }
     steps
+}
+
+/// The MAC address of the fabric's bridge, which is the lab's gateway.
+#[must_use]
+pub fn fabric_mac(lab: &Lab) -> Mac {
+    Mac::derived(&format!("{}/fabric", lab.name))
+}
+
+/// The MAC address of a node's bridge, which its BMC answers on.
+#[must_use]
+pub fn bmc_mac(lab: &Lab, node: &Name) -> Mac {
+    Mac::derived(&format!("{}/{node}/bmc", lab.name))
 }
 
 /// What every member's namespace has.

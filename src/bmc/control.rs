@@ -7,17 +7,27 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram as StdDatagram;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use tokio::net::UnixDatagram;
+use tokio::time::sleep;
 
+use super::Bmc;
 use crate::node::chassis::{Identify, LastEvent, Policy};
+use crate::node::faults::Fault;
 use crate::node::power::{Door, Node};
 use crate::node::{Order, Power};
 
 /// No question is longer.
 const MOST: usize = 256;
+
+/// How long a BMC that was told to reset itself is away; iron takes a minute or two.
+const AWAY: Duration = Duration::from_secs(2);
+
+/// The answer to Cold Reset is on its way by then.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(100);
 
 /// Completion codes of IPMI 2.0, table 5-2.
 const NOT_IN_THIS_STATE: u8 = 0xd5;
@@ -41,7 +51,7 @@ pub fn pair() -> io::Result<(UnixDatagram, OwnedFd)> {
 ///
 /// # Errors
 /// What the socket says.
-pub async fn serve(line: UnixDatagram, node: Node) -> io::Result<()> {
+pub async fn serve(line: UnixDatagram, bmc: Rc<Bmc>) -> io::Result<()> {
     let mut question = [0; MOST];
     loop {
         let length = line.recv(&mut question).await?;
@@ -50,7 +60,7 @@ pub async fn serve(line: UnixDatagram, node: Node) -> io::Result<()> {
         }
         let question = String::from_utf8_lossy(&question[..length]);
         let (number, words) = question.split_once(' ').unwrap_or((&question, ""));
-        let answer = match answer(words, &node) {
+        let answer = match answer(words, &bmc) {
             Ok(payload) if payload.is_empty() => format!("{number} ok"),
             Ok(payload) => format!("{number} ok {payload}"),
             Err(code) => format!("{number} error {code:02x}"),
@@ -60,7 +70,8 @@ pub async fn serve(line: UnixDatagram, node: Node) -> io::Result<()> {
 }
 
 /// The payload of the answer, or its completion code.
-fn answer(question: &str, node: &Node) -> Result<String, u8> {
+fn answer(question: &str, bmc: &Rc<Bmc>) -> Result<String, u8> {
+    let node = &bmc.node;
     let mut words = question.split(' ');
     let (verb, argument) = (words.next().unwrap_or_default(), words.next());
     match (verb, argument) {
@@ -91,8 +102,50 @@ fn answer(question: &str, node: &Node) -> Result<String, u8> {
             node.chassis().borrow_mut().boot_flags = flags;
             Ok(String::new())
         }
+        ("ipmi", Some(function)) => {
+            let byte = |word: Option<&str>| u8::from_str_radix(word?, 16).ok();
+            let numbers = (byte(Some(function)), byte(words.next()), byte(words.next()));
+            let data = words.next().and_then(from_hex);
+            let ((Some(function), Some(command), Some(channel)), Some(data)) = (numbers, data)
+            else {
+                return Err(INVALID_DATA);
+            };
+            ipmi((function, command), channel, &data, bmc).map(|answer| to_hex(&answer))
+        }
         _ => Err(INVALID_COMMAND),
     }
+}
+
+/// Answers a command that the module passes on as it is; the completion code is no part of it.
+fn ipmi(command: (u8, u8), channel: u8, data: &[u8], bmc: &Rc<Bmc>) -> Result<Vec<u8>, u8> {
+    /// Get Self Test Results, section 20.4: no error, all self tests passed.
+    const PASSED: [u8; 2] = [0x55, 0x00];
+
+    match command {
+        (0x06, 0x02) => {
+            let bmc = Rc::clone(bmc);
+            tokio::task::spawn_local(async move {
+                sleep(ANSWERED_WITHIN).await;
+                bmc.cold_reset(AWAY);
+            });
+            Ok(Vec::new())
+        }
+        (0x06, 0x04) => Ok(PASSED.to_vec()),
+        (0x0c, 0x01) => bmc.lan.borrow_mut().set(channel, data),
+        (0x0c, 0x02) => bmc.lan.borrow().get(channel, data),
+        _ => Err(INVALID_COMMAND),
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 fn status(node: &Node) -> String {
@@ -125,7 +178,10 @@ fn power(order: &str, node: &Node) -> Result<String, u8> {
     if node.power() == Power::Off && !matches!(order, Order::On | Order::Off) {
         return Err(NOT_IN_THIS_STATE);
     }
-    node.order(order, Door::Bmc);
+    let stuck = node.chassis().borrow().faults.has(Fault::StuckPower);
+    if !stuck {
+        node.order(order, Door::Bmc);
+    }
     Ok(String::new())
 }
 

@@ -7,20 +7,40 @@
 //! (a session without a password), and shows the faults that a BMC is told to
 //! have. Everything inside of a session passes unread.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::ipmi_sim::RMCP_PORT;
-use super::rmcp::{self, Packet};
+use super::rmcp::{self, Packet, Rakp1};
+use super::users::Users;
 use crate::lab;
 use crate::node::faults::Fault;
 use crate::node::power::{Host, Node};
 use crate::relay::{self, Fate, Gate};
 
+/// So many sessions may be half open; a client that leaves it at that is forgotten then.
+const MOST_OPENING: usize = 64;
+
 struct Front {
     node: Node,
+    users: Users,
+    /// The numbers of sessions that are being opened, ipmi_sim's and the client's.
+    opening: RefCell<VecDeque<([u8; 4], [u8; 4])>>,
+}
+
+impl Front {
+    /// The refusal of a privilege level above the user's limit, which ipmi_sim 2.0.33 looks at
+    /// in sessions of IPMI 1.5 only.
+    fn refusal(&self, wish: Rakp1<'_>) -> Option<Vec<u8>> {
+        let limit = self.users.limit(wish.user)?;
+        let opening = self.opening.borrow();
+        let (_, console) = opening.iter().find(|(own, _)| *own == wish.session)?;
+        (wish.level > limit).then(|| wish.too_high(*console))
+    }
 }
 
 impl Gate for Front {
@@ -37,6 +57,10 @@ impl Gate for Front {
             }
             Packet::Open(session) if full => Fate::Answer(session.no_session_left()),
             Packet::Challenge(request) if full => Fate::Answer(request.no_session_left()),
+            Packet::Rakp1(wish) => match self.refusal(wish) {
+                Some(refusal) => Fate::Answer(refusal),
+                None => Fate::Pass(after),
+            },
             // One of these in a session with MD5 kills ipmi_sim 2.0.33, and lan.conf allows no
             // session in which one would be right.
             Packet::Unauthenticated => Fate::Lose,
@@ -46,6 +70,11 @@ impl Gate for Front {
 
     fn back(&self, datagram: &mut [u8]) -> Fate {
         rmcp::tell_privilege(datagram);
+        if let Some(numbers) = rmcp::opened(datagram) {
+            let mut opening = self.opening.borrow_mut();
+            opening.truncate(MOST_OPENING - 1);
+            opening.push_front(numbers);
+        }
         // What was slow on its way in is not slowed again.
         match self.node.chassis().borrow_mut().faults.delay() {
             Some(_) => Fate::Pass(Duration::ZERO),
@@ -74,5 +103,10 @@ pub fn start(
             Ok(far)
         })
     };
-    Ok(relay::udp(near, connect, Rc::new(Front { node: machine })))
+    let front = Front {
+        node: machine,
+        users: Users::of(node),
+        opening: RefCell::default(),
+    };
+    Ok(relay::udp(near, connect, Rc::new(front)))
 }

@@ -1,6 +1,8 @@
 //! RMCP packets as far as the front reads and writes them: requests outside of any session
 //! (IPMI 2.0, sections 13.1 to 13.24).
 
+use super::lan;
+
 /// The port-independent beginning: RMCP version 1.0, no acknowledge, class IPMI (section 13.1.3).
 const RMCP: [u8; 4] = [0x06, 0x00, 0xff, 0x07];
 
@@ -11,6 +13,8 @@ const RMCP_PLUS: u8 = 0x06;
 const IPMI_MESSAGE: u8 = 0x00;
 const OPEN_SESSION_REQUEST: u8 = 0x10;
 const OPEN_SESSION_RESPONSE: u8 = 0x11;
+const RAKP_1: u8 = 0x12;
+const RAKP_2: u8 = 0x13;
 
 /// How long a header is: RMCP's and that of an IPMI 1.5 or 2.0 session without authentication.
 const HEADER_1_5: usize = 14;
@@ -21,11 +25,9 @@ const APP: u8 = 0x06;
 const GET_SESSION_CHALLENGE: u8 = 0x39;
 const GET_CHANNEL_CIPHER_SUITES: u8 = 0x54;
 
-/// The channel over which all of these come (ipmi_sim's `startlan 1`).
-const LAN_CHANNEL: u8 = 1;
-
 /// Status codes of RMCP+ (table 13-15).
 const INSUFFICIENT_RESOURCES: u8 = 0x01;
+const UNAUTHORIZED_PRIVILEGE: u8 = 0x09;
 const NO_CIPHER_SUITE: u8 = 0x11;
 
 /// Completion code: out of space (table 5-2); stock ipmi_sim says it for a full session table.
@@ -50,6 +52,9 @@ pub enum Packet<'a> {
     Challenge(Request<'a>),
     /// Open Session: the beginning of an RMCP+ session (section 13.17).
     Open(OpenSession),
+    /// RAKP Message 1: who wants which privilege level in a session that is being opened
+    /// (section 13.20).
+    Rakp1(Rakp1<'a>),
     /// Part of an IPMI 1.5 session, and says that it is authenticated by nothing.
     Unauthenticated,
     /// Anything else.
@@ -74,6 +79,18 @@ pub struct OpenSession {
     tag: u8,
     console: [u8; 4],
     algorithms: [u8; 3],
+}
+
+/// A RAKP Message 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rakp1<'a> {
+    tag: u8,
+    /// The BMC's number of the session.
+    pub session: [u8; 4],
+    /// The privilege level that is asked for (table 13-11).
+    pub level: u8,
+    /// The user's name.
+    pub user: &'a [u8],
 }
 
 /// Reads a datagram of a client; never fails, for what it does not know is for ipmi_sim to judge.
@@ -115,6 +132,12 @@ fn read_2_0(datagram: &[u8]) -> Option<Packet<'_>> {
                 algorithm(payload, 16, 1)?,
                 algorithm(payload, 24, 2)?,
             ],
+        })),
+        RAKP_1 => Some(Packet::Rakp1(Rakp1 {
+            tag: *payload.first()?,
+            session: payload.get(4..8)?.try_into().ok()?,
+            level: payload.get(24)? & 0x0f,
+            user: payload.get(28..28 + usize::from(*payload.get(27)?))?,
         })),
         _ => None,
     }
@@ -166,24 +189,10 @@ impl Request<'_> {
     /// The answer to Get Channel Cipher Suites: the list's part that was asked for.
     #[must_use]
     pub fn cipher_suites(&self) -> Vec<u8> {
-        const LENGTH_INVALID: u8 = 0xc7;
-        const INVALID_DATA: u8 = 0xcc;
-        const PRESENT_CHANNEL: u8 = 0x0e;
-        /// So many bytes of the list go into one answer.
-        const PART: usize = 16;
-
-        let &[channel, _payload_type, index] = self.data else {
-            return self.answer(&[LENGTH_INVALID]);
-        };
-        if !matches!(channel & 0x0f, LAN_CHANNEL | PRESENT_CHANNEL) {
-            return self.answer(&[INVALID_DATA]);
+        match cipher_suites(lan::CHANNEL, self.data) {
+            Ok(answer) => self.answer(&[&[0x00][..], &answer].concat()),
+            Err(code) => self.answer(&[code]),
         }
-        let list = match index & 0x80 {
-            0 => algorithms(),
-            _ => records(),
-        };
-        let part = list.chunks(PART).nth(usize::from(index & 0x3f));
-        self.answer(&[&[0x00, LAN_CHANNEL], part.unwrap_or_default()].concat())
     }
 
     /// The answer of a BMC that has no room for another session.
@@ -239,6 +248,60 @@ impl OpenSession {
     }
 }
 
+impl Rakp1<'_> {
+    /// The answer to a user who may not have the level that was asked for; `console` is the
+    /// client's number of the session.
+    #[must_use]
+    pub fn too_high(&self, console: [u8; 4]) -> Vec<u8> {
+        let payload = [&[self.tag, UNAUTHORIZED_PRIVILEGE, 0, 0][..], &console].concat();
+        packed(RAKP_2, &payload)
+    }
+}
+
+/// The numbers of a session that ipmi_sim has just agreed to open: its own, and the client's.
+#[must_use]
+pub fn opened(datagram: &[u8]) -> Option<([u8; 4], [u8; 4])> {
+    let payload = open_session_response(datagram)?;
+    let number = |at: usize| payload.get(at..at + 4)?.try_into().ok();
+    Some((number(8)?, number(4)?))
+}
+
+/// The payload of an Open Session response that is a success.
+fn open_session_response(datagram: &[u8]) -> Option<&[u8]> {
+    let is_response = datagram.get(..4) == Some(&RMCP)
+        && datagram.get(4) == Some(&RMCP_PLUS)
+        && datagram.get(5) == Some(&OPEN_SESSION_RESPONSE);
+    let payload = datagram.get(HEADER_2_0..).filter(|_| is_response)?;
+    (payload.get(1) == Some(&0)).then_some(payload)
+}
+
+/// Answers Get Channel Cipher Suites that came in on `channel`, without the completion code.
+///
+/// # Errors
+/// The completion code.
+pub fn cipher_suites(channel: u8, data: &[u8]) -> Result<Vec<u8>, u8> {
+    const LENGTH_INVALID: u8 = 0xc7;
+    /// So many bytes of the list go into one answer.
+    const PART: usize = 16;
+
+    let &[about, _payload_type, index] = data else {
+        return Err(LENGTH_INVALID);
+    };
+    lan::check_channel(about, channel)?;
+    let list = match index & 0x80 {
+        0 => algorithms(),
+        _ => records(),
+    };
+    let part = list.chunks(PART).nth(usize::from(index & 0x3f));
+    Ok([&[lan::CHANNEL], part.unwrap_or_default()].concat())
+}
+
+/// The numbers of the cipher suites that the BMC offers.
+#[must_use]
+pub fn suite_numbers() -> Vec<u8> {
+    SUITES.iter().map(|(number, _)| *number).collect()
+}
+
 /// Makes an Open Session response name the privilege level that was asked for.
 ///
 /// ipmi_sim 2.0.33 leaves it 0, which is none of table 13-10's levels and which freeipmi refuses.
@@ -246,15 +309,9 @@ impl OpenSession {
 pub fn tell_privilege(datagram: &mut [u8]) {
     const ADMINISTRATOR: u8 = 4;
 
-    let is_response = datagram.get(..4) == Some(&RMCP)
-        && datagram.get(4) == Some(&RMCP_PLUS)
-        && datagram.get(5) == Some(&OPEN_SESSION_RESPONSE);
-    let (status, level) = (HEADER_2_0 + 1, HEADER_2_0 + 2);
-    let is_success = is_response && datagram.get(status) == Some(&0);
-    if let Some(level) = datagram
-        .get_mut(level)
-        .filter(|level| is_success && **level == 0)
-    {
+    let is_success = open_session_response(datagram).is_some();
+    let level = datagram.get_mut(HEADER_2_0 + 2);
+    if let Some(level) = level.filter(|level| is_success && **level == 0) {
         *level = ADMINISTRATOR;
     }
 }

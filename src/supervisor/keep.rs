@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::probe;
@@ -65,12 +65,16 @@ pub struct Keep {
     pub prefix: &'static str,
     /// What the probes ask with, so that their lines can be told from a client's.
     pub marks: ProbeMarks,
+    /// Ends the program, so that it is started again.
+    pub restart: Rc<Notify>,
 }
 
 /// How a run of a program ended.
 enum Run {
     /// It ended on its own.
     Ended(Exit, Vec<String>),
+    /// It was ended to be started again.
+    Restarted,
     /// It did not answer in time, or could not be started: why.
     Useless(String),
 }
@@ -106,6 +110,11 @@ pub async fn keep(
                     again_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
                 });
                 (attempt >= ATTEMPTS).then_some(message)
+            }
+            Ok((start, Run::Restarted)) => {
+                let Program { member, what, .. } = start.program;
+                with.host.journal.note(format!("{member}: {what} is reset"));
+                continue;
             }
             Ok((_, Run::Useless(message))) => Some(message),
             Err(error) => Some(error.to_string()),
@@ -198,7 +207,14 @@ async fn once(
             if let Some(ready) = ready.take() {
                 let _ = ready.send(Ok(()));
             }
-            child.wait().await
+            tokio::select! {
+                exit = child.wait() => exit,
+                () = with.restart.notified() => {
+                    child.signal(Signal::SIGKILL);
+                    child.wait().await;
+                    return Ok(Run::Restarted);
+                }
+            }
         }
     };
     // Its last words may still be in the pipes; a grandchild may hold them open.

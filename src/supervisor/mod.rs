@@ -25,11 +25,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
-use crate::bmc::{self, front, ipmi_sim};
+use crate::bmc::lan::Lan;
+use crate::bmc::{self, Bmc, front, ipmi_sim};
 use crate::event::What;
 use crate::files;
 use crate::journal::Journal;
@@ -38,11 +39,11 @@ use crate::kernel::net::{self, Members};
 use crate::kernel::netns::Netns;
 use crate::kernel::process::{adopt, kill_all};
 use crate::kernel::reaper::Reaper;
-use crate::lab::{Name, Root};
+use crate::lab::{self, Lab, Name, Root};
 use crate::node::Order;
 use crate::node::power::{Door, Host, Node};
 use crate::node::qemu::Machine;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::rundir::{NETNS_NAMES, RunDir};
 use board::Board;
 use control::Desk;
@@ -224,14 +225,21 @@ impl Coming<'_> {
                     inherit: Vec::new(),
                 })
             };
-            self.keep(&host, &service.member, "", Box::new(start))
+            let restart = Rc::new(Notify::new());
+            self.keep(&host, &service.member, "", restart, Box::new(start))
         });
         let bmcs = self.plan.machines.iter().filter_map(|machine| {
             let node = nodes.borrow().get(&machine.node.name).cloned()?;
+            let restart = Rc::new(Notify::new());
+            let bmc = Rc::new(Bmc {
+                node,
+                lan: RefCell::new(lan(&self.plan.lab, &machine.node)),
+                restart: Rc::clone(&restart),
+            });
             let (machine, binary) = (machine.clone(), self.plan.ipmi_sim.clone());
             let name = machine.node.name.clone();
-            let start = move || start_bmc(&machine, &binary, &node);
-            Some(self.keep(&host, &name, "bmc: ", Box::new(start)))
+            let start = move || start_bmc(&machine, &binary, &bmc);
+            Some(self.keep(&host, &name, "bmc: ", restart, Box::new(start)))
         });
         let waiting: Vec<_> = services.chain(bmcs).collect();
         let switched = self.plan.machines.iter().map(|machine| async {
@@ -280,6 +288,7 @@ impl Coming<'_> {
         host: &Host,
         member: &Name,
         prefix: &'static str,
+        restart: Rc<Notify>,
         start: Box<dyn FnMut() -> io::Result<Start>>,
     ) -> impl Future<Output = Result<(), String>> + use<> {
         let with = Keep {
@@ -287,6 +296,7 @@ impl Coming<'_> {
             user: self.user(member),
             prefix,
             marks: self.plan.probe_marks(),
+            restart,
         };
         let (tell, ready) = oneshot::channel();
         spawn_local(keep(with, start, tell));
@@ -305,14 +315,26 @@ impl Coming<'_> {
 }
 
 /// A BMC as it is started this time, with a line of its own to the node.
-fn start_bmc(machine: &Machine, binary: &Path, node: &Node) -> io::Result<Start> {
+fn start_bmc(machine: &Machine, binary: &Path, bmc: &Rc<Bmc>) -> io::Result<Start> {
     let (ours, theirs) = bmc::control::pair()?;
-    spawn_local(bmc::control::serve(ours, node.clone()));
+    spawn_local(bmc::control::serve(ours, Rc::clone(bmc)));
     let program = ipmi_sim::program(&machine.node, &machine.uuid, binary, theirs.as_raw_fd());
     Ok(Start {
         program,
         inherit: vec![theirs],
     })
+}
+
+/// The LAN configuration of a node's BMC.
+fn lan(lab: &Lab, node: &lab::Node) -> Lan {
+    let network = &lab.network;
+    Lan::new(
+        node.address,
+        plan::bmc_mac(lab, &node.name),
+        network.subnet,
+        network.gateway,
+        plan::fabric_mac(lab),
+    )
 }
 
 /// An error and its causes, in one line.

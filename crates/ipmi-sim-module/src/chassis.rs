@@ -6,16 +6,19 @@
 
 use std::time::{Duration, Instant};
 
+use crate::boot::BootOptions;
 use crate::protocol::{
-    BootFlags, Completion, Identify, Light, Policy, Power, Request, power_on_hours, restart_cause,
+    Completion, Identify, Light, Policy, Power, Request, bytes, power_on_hours, restart_cause,
 };
 
 /// Network functions: the numbers of the request.
 pub(crate) const CHASSIS: u8 = 0x00;
 pub(crate) const APP: u8 = 0x06;
 
+pub(crate) const TRANSPORT: u8 = 0x0c;
+
 /// The commands answered here, as (network function, command).
-pub(crate) const COMMANDS: [(u8, u8); 10] = [
+pub(crate) const COMMANDS: [(u8, u8); 14] = [
     (CHASSIS, GET_CAPABILITIES),
     (CHASSIS, GET_STATUS),
     (CHASSIS, CONTROL),
@@ -26,6 +29,10 @@ pub(crate) const COMMANDS: [(u8, u8); 10] = [
     (CHASSIS, GET_BOOT_OPTIONS),
     (CHASSIS, GET_POWER_ON_HOURS),
     (APP, GET_PAYLOAD_SUPPORT),
+    (APP, COLD_RESET),
+    (APP, GET_SELF_TEST_RESULTS),
+    (TRANSPORT, SET_LAN_CONFIGURATION),
+    (TRANSPORT, GET_LAN_CONFIGURATION),
 ];
 
 const GET_CAPABILITIES: u8 = 0x00;
@@ -38,6 +45,12 @@ const SET_BOOT_OPTIONS: u8 = 0x08;
 const GET_BOOT_OPTIONS: u8 = 0x09;
 const GET_POWER_ON_HOURS: u8 = 0x0f;
 const GET_PAYLOAD_SUPPORT: u8 = 0x4e;
+
+/// Commands that the node answers itself, byte for byte.
+const COLD_RESET: u8 = 0x02;
+const GET_SELF_TEST_RESULTS: u8 = 0x04;
+const SET_LAN_CONFIGURATION: u8 = 0x01;
+const GET_LAN_CONFIGURATION: u8 = 0x02;
 
 /// The address of the BMC on its IPMB; all of a lab node's devices are there.
 const BMC_ADDRESS: u8 = 0x20;
@@ -53,6 +66,9 @@ pub(crate) struct Message<'a> {
     pub(crate) command: u8,
     /// The channel it came in on.
     pub(crate) channel: u8,
+    /// Its session and its sequence number there, which a repeated request repeats.
+    pub(crate) session: u32,
+    pub(crate) sequence: u8,
     pub(crate) data: &'a [u8],
 }
 
@@ -63,7 +79,25 @@ pub(crate) type Answer = Result<String, Completion>;
 #[derive(Debug, Default)]
 pub(crate) struct Chassis {
     boot: BootOptions,
+    controlled: Option<Controlled>,
 }
+
+/// The last Chassis Control of a session, and what was answered.
+///
+/// A client whose answer was lost sends the same request again (section 6.12.4): it must not act
+/// twice.
+#[derive(Debug)]
+struct Controlled {
+    session: u32,
+    sequence: u8,
+    data: Vec<u8>,
+    until: Instant,
+    response: Vec<u8>,
+}
+
+/// How long clients repeat a request: ipmitool and freeipmi give up within 20 s. By then the six
+/// bits of the sequence number may have come round in a busy session.
+const REPEATED_WITHIN: Duration = Duration::from_secs(20);
 
 impl Chassis {
     /// Returns the response to `message`, completion code first.
@@ -72,21 +106,45 @@ impl Chassis {
     pub(crate) fn respond(
         &mut self,
         message: Message<'_>,
-        ask: impl FnOnce(Request) -> Answer,
+        ask: impl FnOnce(Request<'_>) -> Answer,
     ) -> Vec<u8> {
-        match self.payload(message, ask) {
+        let is_control = (message.netfn, message.command) == (CHASSIS, CONTROL);
+        if is_control && let Some(response) = self.repeated(message) {
+            return response;
+        }
+        let response = match self.payload(message, ask) {
             Ok(mut payload) => {
                 payload.insert(0, 0x00);
                 payload
             }
             Err(Completion(code)) => vec![code],
+        };
+        if is_control {
+            self.controlled = Some(Controlled {
+                session: message.session,
+                sequence: message.sequence,
+                data: message.data.to_vec(),
+                until: Instant::now() + REPEATED_WITHIN,
+                response: response.clone(),
+            });
         }
+        response
+    }
+
+    /// What was answered to this very Chassis Control; only a session numbers its requests.
+    fn repeated(&self, message: Message<'_>) -> Option<Vec<u8>> {
+        let last = self.controlled.as_ref()?;
+        let same = message.session != 0
+            && (last.session, last.sequence) == (message.session, message.sequence)
+            && last.data == message.data
+            && Instant::now() < last.until;
+        same.then(|| last.response.clone())
     }
 
     fn payload(
         &mut self,
         message: Message<'_>,
-        ask: impl FnOnce(Request) -> Answer,
+        ask: impl FnOnce(Request<'_>) -> Answer,
     ) -> Result<Vec<u8>, Completion> {
         let data = message.data;
         match (message.netfn, message.command) {
@@ -108,12 +166,16 @@ impl Chassis {
                 Ok(vec![minutes, a, b, c, d])
             }
             (APP, GET_PAYLOAD_SUPPORT) => payload_support(data, message.channel),
+            (APP, COLD_RESET | GET_SELF_TEST_RESULTS)
+            | (TRANSPORT, SET_LAN_CONFIGURATION | GET_LAN_CONFIGURATION) => {
+                bytes(&ask(Request::Ipmi(message))?)
+            }
             _ => Err(Completion::INVALID_COMMAND),
         }
     }
 }
 
-fn exactly<const N: usize>(data: &[u8]) -> Result<[u8; N], Completion> {
+pub(crate) fn exactly<const N: usize>(data: &[u8]) -> Result<[u8; N], Completion> {
     data.try_into().map_err(|_| Completion::LENGTH)
 }
 
@@ -126,7 +188,7 @@ fn capabilities(data: &[u8]) -> Result<Vec<u8>, Completion> {
 }
 
 /// 28.2. The optional fourth byte is left out: a node has no front panel.
-fn status(data: &[u8], ask: impl FnOnce(Request) -> Answer) -> Result<Vec<u8>, Completion> {
+fn status(data: &[u8], ask: impl FnOnce(Request<'_>) -> Answer) -> Result<Vec<u8>, Completion> {
     const IDENTIFY_SUPPORTED: u8 = 0x40;
 
     let [] = exactly(data)?;
@@ -147,7 +209,7 @@ fn status(data: &[u8], ask: impl FnOnce(Request) -> Answer) -> Result<Vec<u8>, C
 }
 
 /// 28.3.
-fn control(data: &[u8], ask: impl FnOnce(Request) -> Answer) -> Result<Vec<u8>, Completion> {
+fn control(data: &[u8], ask: impl FnOnce(Request<'_>) -> Answer) -> Result<Vec<u8>, Completion> {
     let [byte] = exactly(data)?;
     let power = match byte & 0x0f {
         0 => Power::Off,
@@ -163,7 +225,7 @@ fn control(data: &[u8], ask: impl FnOnce(Request) -> Answer) -> Result<Vec<u8>, 
 }
 
 /// 28.5: interval and force flag may both be missing.
-fn identify(data: &[u8], ask: impl FnOnce(Request) -> Answer) -> Result<Vec<u8>, Completion> {
+fn identify(data: &[u8], ask: impl FnOnce(Request<'_>) -> Answer) -> Result<Vec<u8>, Completion> {
     const DEFAULT_SECONDS: u8 = 15;
 
     let identify = match *data {
@@ -178,7 +240,10 @@ fn identify(data: &[u8], ask: impl FnOnce(Request) -> Answer) -> Result<Vec<u8>,
 }
 
 /// 28.8. Code 3 changes nothing and only asks which policies there are.
-fn restore_policy(data: &[u8], ask: impl FnOnce(Request) -> Answer) -> Result<Vec<u8>, Completion> {
+fn restore_policy(
+    data: &[u8],
+    ask: impl FnOnce(Request<'_>) -> Answer,
+) -> Result<Vec<u8>, Completion> {
     const ALL_SUPPORTED: u8 = 0b111;
 
     let [byte] = exactly(data)?;
@@ -209,126 +274,10 @@ fn payload_support(data: &[u8], present: u8) -> Result<Vec<u8>, Completion> {
     Ok(vec![0b0000_0011, 0, 0b0011_1111, 0, 0, 0, 0, 0])
 }
 
-/// A client that claimed the parameters and died must not keep them: no
-/// client here takes longer than a few round trips from claim to release.
-const CLAIM_LASTS: Duration = Duration::from_secs(30);
-
-/// Boot options (28.12, 28.13, table 28-14) but for the flags themselves.
-///
-/// Parameter 0 is volatile and 3 and 4 are semi-volatile: they may go when the
-/// BMC restarts. The boot flags are the node's, and must not.
-#[derive(Debug, Default)]
-struct BootOptions {
-    /// Parameter 0: until when a client has the parameters for itself.
-    claimed: Option<Instant>,
-    /// Parameter 3. Kept for who set it; the node alone decides when its boot
-    /// flags are used up.
-    clearing: u8,
-    /// Parameter 4: who has handled the boot info.
-    acknowledged: u8,
-    /// Bit n: a client marked parameter n invalid or locked.
-    invalid: u8,
-}
-
-const SET_IN_PROGRESS: u8 = 0;
-const VALID_BIT_CLEARING: u8 = 3;
-const INFO_ACKNOWLEDGE: u8 = 4;
-const BOOT_FLAGS: u8 = 5;
-
-impl BootOptions {
-    fn set(
-        &mut self,
-        data: &[u8],
-        now: Instant,
-        ask: impl FnOnce(Request) -> Answer,
-    ) -> Result<Vec<u8>, Completion> {
-        let (&first, values) = data.split_first().ok_or(Completion::LENGTH)?;
-        let parameter = supported(first & 0x7f)?;
-        // Without values only the mark "invalid or locked" changes.
-        if !values.is_empty() {
-            self.set_values(parameter, values, now, ask)?;
-        }
-        let mark = 1 << parameter;
-        if first & 0x80 == 0 {
-            self.invalid &= !mark;
-        } else {
-            self.invalid |= mark;
-        }
-        Ok(vec![])
-    }
-
-    fn set_values(
-        &mut self,
-        parameter: u8,
-        values: &[u8],
-        now: Instant,
-        ask: impl FnOnce(Request) -> Answer,
-    ) -> Result<(), Completion> {
-        match parameter {
-            SET_IN_PROGRESS => match exactly::<1>(values)?[0] & 0x03 {
-                0 => self.claimed = None,
-                1 if self.is_claimed(now) => return Err(Completion::SET_IN_PROGRESS),
-                1 => self.claimed = Some(now + CLAIM_LASTS),
-                // Commit: every value counts from the moment it is written.
-                2 => {}
-                _ => return Err(Completion::INVALID_DATA),
-            },
-            VALID_BIT_CLEARING => {
-                let [bits] = exactly(values)?;
-                self.clearing = bits & 0x1f;
-            }
-            INFO_ACKNOWLEDGE => {
-                let [mask, bits] = exactly(values)?;
-                self.acknowledged = self.acknowledged & !mask | bits & mask;
-            }
-            BOOT_FLAGS => {
-                ask(Request::BootSet(BootFlags(exactly(values)?)))?;
-            }
-            _ => return Err(Completion::PARAMETER_UNSUPPORTED),
-        }
-        Ok(())
-    }
-
-    fn get(
-        &self,
-        data: &[u8],
-        now: Instant,
-        ask: impl FnOnce(Request) -> Answer,
-    ) -> Result<Vec<u8>, Completion> {
-        const VERSION: u8 = 0x01;
-
-        let [selector, _set, _block] = exactly(data)?;
-        let parameter = supported(selector & 0x7f)?;
-        let mark = (self.invalid >> parameter & 1) << 7;
-        let mut payload = vec![VERSION, mark | parameter];
-        match parameter {
-            SET_IN_PROGRESS => payload.push(u8::from(self.is_claimed(now))),
-            VALID_BIT_CLEARING => payload.push(self.clearing),
-            INFO_ACKNOWLEDGE => payload.extend([0x00, self.acknowledged]),
-            BOOT_FLAGS => {
-                let BootFlags(flags) = ask(Request::BootGet)?.parse()?;
-                payload.extend(flags);
-            }
-            _ => return Err(Completion::PARAMETER_UNSUPPORTED),
-        }
-        Ok(payload)
-    }
-
-    fn is_claimed(&self, now: Instant) -> bool {
-        self.claimed.is_some_and(|until| now < until)
-    }
-}
-
-fn supported(parameter: u8) -> Result<u8, Completion> {
-    match parameter {
-        SET_IN_PROGRESS | VALID_BIT_CLEARING | INFO_ACKNOWLEDGE | BOOT_FLAGS => Ok(parameter),
-        _ => Err(Completion::PARAMETER_UNSUPPORTED),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::{BOOT_FLAGS, INFO_ACKNOWLEDGE, SET_IN_PROGRESS, VALID_BIT_CLEARING};
 
     /// Sends one chassis command to a node that answers `answer`; returns the
     /// question and the response.
@@ -337,6 +286,8 @@ mod tests {
             netfn: CHASSIS,
             command,
             channel: LAN_CHANNEL,
+            session: 0,
+            sequence: 0,
             data,
         };
         let mut question = String::new();
@@ -393,10 +344,42 @@ mod tests {
             netfn: CHASSIS,
             command: CONTROL,
             channel: 1,
+            session: 0,
+            sequence: 0,
             data: &[2],
         };
         let response = Chassis::default().respond(message, |_| Err(Completion(0xd5)));
         assert_eq!(response, [0xd5]);
+    }
+
+    #[test]
+    fn a_repeated_request_of_a_session_acts_once() {
+        let control = |chassis: &mut Chassis, session, sequence, code| {
+            let message = Message {
+                netfn: CHASSIS,
+                command: CONTROL,
+                channel: LAN_CHANNEL,
+                session,
+                sequence,
+                data: &[code],
+            };
+            let mut asked = false;
+            let response = chassis.respond(message, |_| {
+                asked = true;
+                Ok(String::new())
+            });
+            assert_eq!(response, [0]);
+            asked
+        };
+        let mut chassis = Chassis::default();
+        assert!(control(&mut chassis, 8, 3, 2));
+        assert!(!control(&mut chassis, 8, 3, 2), "a cycle acted twice");
+        assert!(control(&mut chassis, 8, 4, 2));
+        assert!(control(&mut chassis, 6, 4, 2));
+        assert!(control(&mut chassis, 6, 4, 0));
+        // In band nothing is repeated, and nothing numbered.
+        assert!(control(&mut chassis, 0, 0, 0));
+        assert!(control(&mut chassis, 0, 0, 0));
     }
 
     #[test]
@@ -508,20 +491,6 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_clients_claim_runs_out() {
-        let mut boot = BootOptions::default();
-        let none = |_: Request| -> Answer { Err(Completion::UNSPECIFIED) };
-        let now = Instant::now();
-        assert_eq!(boot.set(&[SET_IN_PROGRESS, 1], now, none), Ok(vec![]));
-        let busy = Err(Completion::SET_IN_PROGRESS);
-        assert_eq!(boot.set(&[SET_IN_PROGRESS, 1], now, none), busy);
-        assert_eq!(
-            boot.set(&[SET_IN_PROGRESS, 1], now + CLAIM_LASTS, none),
-            Ok(vec![])
-        );
-    }
-
-    #[test]
     fn other_boot_parameters_are_unsupported_and_lengths_are_checked() {
         let mut chassis = Chassis::default();
         for parameter in [1, 2, 6, 7, 8, 0x7f] {
@@ -549,6 +518,8 @@ mod tests {
                 netfn: APP,
                 command: GET_PAYLOAD_SUPPORT,
                 channel,
+                session: 0,
+                sequence: 0,
                 data,
             };
             Chassis::default().respond(message, |_| Err(Completion::UNSPECIFIED))
@@ -576,6 +547,8 @@ mod tests {
                         netfn,
                         command,
                         channel: 0xff,
+                        session: 0,
+                        sequence: 0,
                         data: &data,
                     };
                     let response = chassis.respond(message, |_| Ok(String::new()));

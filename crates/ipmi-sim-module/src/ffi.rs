@@ -36,7 +36,7 @@ const SET_CHASSIS_CONTROL: &CStr = c"ipmi_mc_set_chassis_control_func";
 /// The management controller that lan.conf and the emulator file set up.
 const BMC_ADDRESS: c_uchar = 0x20;
 
-/// No answer is longer than 9 bytes. ipmi_sim's buffers hold more than 200.
+/// No answer is longer than 24 bytes. ipmi_sim's buffers hold more than 200.
 const RESPONSE_MAX: usize = 32;
 
 /// ipmi_sim fails to start with the text of the errno that init returns.
@@ -60,14 +60,14 @@ struct Msg {
     _orig_channel: *mut c_void,
     _authtype: c_uchar,
     _seq: u32,
-    _sid: u32,
+    sid: u32,
     _rmcp: RmcpAuth,
     netfn: c_uchar,
     _rs_addr: c_uchar,
     _rs_lun: c_uchar,
     _rq_addr: c_uchar,
     _rq_lun: c_uchar,
-    _rq_seq: c_uchar,
+    rq_seq: c_uchar,
     cmd: c_uchar,
     data: *const c_uchar,
     len: c_uint,
@@ -85,7 +85,9 @@ struct RmcpAuth {
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(std::mem::offset_of!(Msg, channel) == 24);
+    assert!(std::mem::offset_of!(Msg, sid) == 48);
     assert!(std::mem::offset_of!(Msg, netfn) == 80);
+    assert!(std::mem::offset_of!(Msg, rq_seq) == 85);
     assert!(std::mem::offset_of!(Msg, cmd) == 86);
     assert!(std::mem::offset_of!(Msg, data) == 88);
     assert!(std::mem::offset_of!(Msg, len) == 96);
@@ -249,7 +251,7 @@ unsafe extern "C" fn get_chassis(
     }
 }
 
-fn ask(request: Request) -> Answer {
+fn ask(request: Request<'_>) -> Answer {
     let module = MODULE.get().ok_or(Completion::UNSPECIFIED)?;
     let mut module = module.lock().unwrap_or_else(PoisonError::into_inner);
     module.link.ask(request)
@@ -302,6 +304,8 @@ unsafe extern "C" fn handle(
         netfn: msg.netfn,
         command: msg.cmd,
         channel: msg.channel,
+        session: msg.sid,
+        sequence: msg.rq_seq,
         data,
     };
     let response = respond(message);

@@ -8,7 +8,7 @@
 //! refuses a session that may not do a command before any handler is called.
 //!
 //! - `ffi`: what ipmi_sim calls and what is called in it; all unsafe code.
-//! - `chassis`: IPMI bytes to questions, answers to IPMI bytes. Pure.
+//! - `chassis`, `boot`: IPMI bytes to questions, answers to IPMI bytes. Pure.
 //! - `protocol`: the questions and answers as text. Pure.
 //! - `link`: the socket to the node, and how long it is waited for.
 //!
@@ -19,6 +19,7 @@
 //! Loaded by `loadlib "FILE" "fd=N"` in lan.conf, where N is a descriptor that
 //! ipmi_sim inherited: one end of an `AF_UNIX`, `SOCK_SEQPACKET` socketpair.
 
+mod boot;
 mod chassis;
 mod ffi;
 mod link;

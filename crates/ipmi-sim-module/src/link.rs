@@ -43,7 +43,7 @@ impl Link {
     }
 
     /// Puts a question to the node and returns the payload of its answer.
-    pub(crate) fn ask(&mut self, request: Request) -> Answer {
+    pub(crate) fn ask(&mut self, request: Request<'_>) -> Answer {
         self.seq = self.seq.wrapping_add(1);
         let answer = self.exchange(&format!("{} {request}", self.seq));
         match answer {

@@ -23,6 +23,7 @@
 //! | `poh` | | minutes per count (1-255) and the counter (u32), decimal; best `1 <minutes>`: freeipmi 1.6.10 shows `60 5` as 0 hours |
 //! | `boot get` | | the five bytes of the boot flags, ten hex digits (table 28-14, parameter 5) |
 //! | `boot set` | the same ten hex digits | |
+//! | `ipmi` | network function, command and channel, two hex digits each, then the data in hex digits | the response in hex digits, without its completion code |
 //!
 //! A node that can't do what is asked answers `error`: `d5` not in this state
 //! (a cycle of a node that is off), `cc` never, `c0` busy, `ff` unspecified.
@@ -36,6 +37,8 @@
 
 use std::fmt;
 use std::str::FromStr;
+
+use crate::chassis::Message;
 
 /// A completion code other than 00h, by the names of IPMI 2.0 table 5-2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +159,8 @@ impl FromStr for BootFlags {
 }
 
 /// A question for the node; its `Display` is the wire text without the number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Request<'a> {
     Status,
     Power(Power),
     Identify(Identify),
@@ -166,9 +169,10 @@ pub(crate) enum Request {
     PowerOnHours,
     BootGet,
     BootSet(BootFlags),
+    Ipmi(Message<'a>),
 }
 
-impl fmt::Display for Request {
+impl fmt::Display for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status => f.write_str("power status"),
@@ -179,6 +183,14 @@ impl fmt::Display for Request {
             Self::PowerOnHours => f.write_str("poh"),
             Self::BootGet => f.write_str("boot get"),
             Self::BootSet(flags) => write!(f, "boot set {flags}"),
+            Self::Ipmi(message) => {
+                let (netfn, command) = (message.netfn, message.command);
+                write!(f, "ipmi {netfn:02x} {command:02x} {:02x} ", message.channel)?;
+                message
+                    .data
+                    .iter()
+                    .try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
         }
     }
 }
@@ -291,6 +303,20 @@ pub(crate) fn restart_cause(payload: &str) -> Result<[u8; 2], Completion> {
     Ok([byte(cause)?, byte(channel)?])
 }
 
+/// Returns the bytes that a payload of hex digits says.
+pub(crate) fn bytes(payload: &str) -> Result<Vec<u8>, Completion> {
+    let digits = payload.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(Completion::UNSPECIFIED);
+    }
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    };
+    let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
+    bytes.ok_or(Completion::UNSPECIFIED)
+}
+
 /// Returns minutes per count and the counter from the payload of `poh`.
 pub(crate) fn power_on_hours(payload: &str) -> Result<(u8, u32), Completion> {
     let (minutes, counter) = payload.split_once(' ').ok_or(Completion::UNSPECIFIED)?;
@@ -307,7 +333,7 @@ mod tests {
 
     #[test]
     fn requests_read_as_the_protocol_says() {
-        let text = |request: Request| request.to_string();
+        let text = |request: Request<'_>| request.to_string();
         assert_eq!(text(Request::Status), "power status");
         assert_eq!(text(Request::Power(Power::Cycle)), "power cycle");
         assert_eq!(
