@@ -9,3 +9,4 @@ mod ipmi;
 mod races;
 mod refusals;
 mod services;
+mod sessions;
