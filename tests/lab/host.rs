@@ -58,7 +58,15 @@ impl Host {
     /// Makes a host with the image built, and an empty current folder.
     pub fn new() -> Self {
         for program in [
-            "ip", "ss", "unshare", "nsenter", "curl", "ipmitool", "ssh", "busybox",
+            "ip",
+            "ss",
+            "unshare",
+            "nsenter",
+            "curl",
+            "ipmitool",
+            "ipmipower",
+            "ssh",
+            "busybox",
         ] {
             assert!(
                 nsplay::host::programs::Finder::from_env()
