@@ -79,12 +79,14 @@ fn answer(question: &str, bmc: &Rc<Bmc>) -> Result<String, u8> {
         ("power", Some(order)) => power(order, node),
         ("identify", Some(time)) => identify(time, node),
         ("policy", Some(policy)) => {
-            node.chassis().borrow_mut().policy = match policy {
+            let policy = match policy {
                 "always-off" => Policy::AlwaysOff,
                 "previous" => Policy::Previous,
                 "always-on" => Policy::AlwaysOn,
                 _ => return Err(INVALID_DATA),
             };
+            node.chassis().borrow_mut().set_policy(policy);
+            node.remember();
             Ok(String::new())
         }
         ("restart-cause", None) => Ok(format!("{:02x}", node.chassis().borrow().restart_cause)),
@@ -100,6 +102,7 @@ fn answer(question: &str, bmc: &Rc<Bmc>) -> Result<String, u8> {
                 .ok_or(INVALID_DATA)?;
             let [_, _, _, flags @ ..] = value.to_be_bytes();
             node.chassis().borrow_mut().boot_flags = flags;
+            node.remember();
             Ok(String::new())
         }
         ("ipmi", Some(function)) => {
@@ -153,6 +156,7 @@ fn status(node: &Node) -> String {
     let event = match chassis.last_event {
         LastEvent::None => "none",
         LastEvent::Command => "ipmi",
+        LastEvent::AcFailed => "ac-failed",
         LastEvent::Fault => "fault",
     };
     let light = match chassis.identifies() {

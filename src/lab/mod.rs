@@ -139,6 +139,8 @@ pub struct Node {
     pub accel: Accel,
     /// Whether the node is on when the lab comes up.
     pub power_on: bool,
+    /// How long a soft power-off may take before it becomes a hard one; none for ever.
+    pub soft_timeout: Option<Duration>,
     /// Its BMC.
     pub bmc: Bmc,
     /// Where the host can reach its VNC console, if anywhere.

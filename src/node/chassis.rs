@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::faults::{Fault, Faults};
+use super::memory::Kept;
 use crate::lab::BootDevice;
 
 /// The parameters and states of the chassis commands.
@@ -13,6 +16,10 @@ pub struct Chassis {
     pub boot_flags: [u8; 5],
     /// What happens when power comes back.
     pub policy: Policy,
+    /// Whether a client has set the policy; else it is the lab file's `power`.
+    policy_is_set: bool,
+    /// Whether the machine was on at last.
+    pub was_on: bool,
     /// What last switched the power (table 28-3, last power event).
     pub last_event: LastEvent,
     /// Why the machine last started (table 28-11).
@@ -28,7 +35,8 @@ pub struct Chassis {
 }
 
 /// The power restore policy (table 28-8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Stay off.
     AlwaysOff,
@@ -45,6 +53,8 @@ pub enum LastEvent {
     None,
     /// An IPMI command switched it on.
     Command,
+    /// The mains failed.
+    AcFailed,
     /// The machine failed.
     Fault,
 }
@@ -65,6 +75,8 @@ impl Default for Chassis {
         Self {
             boot_flags: [0; 5],
             policy: Policy::AlwaysOff,
+            policy_is_set: false,
+            was_on: false,
             last_event: LastEvent::None,
             restart_cause: 0,
             identify: Identify::Off,
@@ -79,6 +91,51 @@ const VALID: u8 = 1 << 7;
 const PERSISTENT: u8 = 1 << 6;
 
 impl Chassis {
+    /// The chassis of a machine whose lab file says `power_on`, and whose BMC remembers `kept`.
+    #[must_use]
+    pub fn new(power_on: bool, kept: Option<Kept>) -> Self {
+        let kept = kept.unwrap_or_default();
+        let usual = if power_on {
+            Policy::AlwaysOn
+        } else {
+            Policy::AlwaysOff
+        };
+        Self {
+            boot_flags: kept.boot_flags,
+            policy: kept.policy.unwrap_or(usual),
+            policy_is_set: kept.policy.is_some(),
+            was_on: kept.was_on,
+            minutes_before: kept.minutes_on,
+            ..Self::default()
+        }
+    }
+
+    /// What of it outlasts the lab.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        Kept {
+            policy: self.policy_is_set.then_some(self.policy),
+            boot_flags: self.boot_flags,
+            minutes_on: self.minutes_on(),
+            was_on: self.was_on,
+        }
+    }
+
+    /// Sets the power restore policy, which from now on goes before the lab file's.
+    pub fn set_policy(&mut self, policy: Policy) {
+        (self.policy, self.policy_is_set) = (policy, true);
+    }
+
+    /// Whether the machine comes on with the mains.
+    #[must_use]
+    pub fn comes_on(&self) -> bool {
+        match self.policy {
+            Policy::AlwaysOff => false,
+            Policy::Previous => self.was_on,
+            Policy::AlwaysOn => true,
+        }
+    }
+
     /// The order in which the next start looks for something to boot; a
     /// one-time choice is spent by the asking.
     pub fn boot_order(&mut self, usual: &[BootDevice]) -> Vec<BootDevice> {
@@ -89,10 +146,11 @@ impl Chassis {
         if flags & PERSISTENT == 0 {
             self.boot_flags[0] &= !VALID;
         }
-        // Table 28-14, data 2, bits 5:2.
+        // Table 28-14, data 2, bits 5:2: PXE; the disk, in safe mode, or a remote one. What a
+        // node has not, such as a CD, is passed over as on iron.
         let first = match device >> 2 & 0xf {
             1 => BootDevice::Network,
-            2 | 3 | 8 => BootDevice::Disk,
+            2 | 3 | 11 => BootDevice::Disk,
             _ => return usual.to_vec(),
         };
         std::iter::once(first)

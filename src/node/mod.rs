@@ -7,6 +7,7 @@
 
 pub mod chassis;
 pub mod faults;
+pub mod memory;
 pub mod power;
 pub mod qemu;
 pub mod qmp;

@@ -17,8 +17,10 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep_until;
 
-use super::chassis::{Chassis, LastEvent};
+use super::chassis::{Chassis, LastEvent, Policy};
+use super::memory::Memory;
 use super::qemu::{Accelerator, Fds, Machine};
 use super::qmp::{Qmp, Said};
 use super::{Order, Power, serial};
@@ -41,6 +43,10 @@ pub enum Door {
     Cli,
     /// The lab itself, coming up.
     Lab,
+    /// The mains, which fail and come back.
+    Mains,
+    /// An order that waited for the guest long enough.
+    Patience,
 }
 
 impl fmt::Display for Door {
@@ -49,6 +55,8 @@ impl fmt::Display for Door {
             Self::Bmc => "the BMC",
             Self::Cli => "nsplay power",
             Self::Lab => "nsplay up",
+            Self::Mains => "the mains",
+            Self::Patience => "a soft power-off that took too long",
         })
     }
 }
@@ -65,6 +73,7 @@ pub struct Node {
     orders: mpsc::UnboundedSender<Asked>,
     power: watch::Receiver<Power>,
     chassis: Rc<RefCell<Chassis>>,
+    memory: Rc<Memory>,
 }
 
 impl Node {
@@ -76,19 +85,24 @@ impl Node {
         furnish(&machine, user)?;
         let (orders, asked) = mpsc::unbounded_channel();
         let (tell, power) = watch::channel(Power::Off);
-        let chassis = Rc::new(RefCell::new(Chassis::default()));
+        let (name, file) = (machine.node.name.clone(), machine.memory());
+        let memory = Rc::new(Memory::new(file, name, host.journal.clone()));
+        let chassis = Chassis::new(machine.node.power_on, memory.recall());
+        let chassis = Rc::new(RefCell::new(chassis));
         let keeper = Keeper {
             machine,
             user,
             host,
             power: tell,
             chassis: Rc::clone(&chassis),
+            memory: Rc::clone(&memory),
         };
         tokio::task::spawn_local(keeper.run(asked));
         Ok(Self {
             orders,
             power,
             chassis,
+            memory,
         })
     }
 
@@ -125,6 +139,17 @@ impl Node {
         *self.power.borrow()
     }
 
+    /// Whether it comes on with its lab. One that does otherwise than the lab file says, says why.
+    #[must_use]
+    pub fn comes_on(&self) -> bool {
+        self.chassis.borrow().comes_on()
+    }
+
+    /// Writes down what has to outlast the lab, after the chassis was changed.
+    pub fn remember(&self) {
+        self.memory.keep(&self.chassis.borrow());
+    }
+
     /// What its BMC remembers.
     #[must_use]
     pub fn chassis(&self) -> &RefCell<Chassis> {
@@ -150,6 +175,7 @@ struct Keeper {
     host: Host,
     power: watch::Sender<Power>,
     chassis: Rc<RefCell<Chassis>>,
+    memory: Rc<Memory>,
 }
 
 /// A QEMU process, and what belongs to it.
@@ -159,6 +185,8 @@ struct Running {
     greeted: Option<Qmp>,
     said: mpsc::UnboundedReceiver<Said>,
     reason: Option<String>,
+    /// When a soft power-off becomes a hard one.
+    patience: Option<tokio::time::Instant>,
 }
 
 /// What happened while a node was on.
@@ -166,6 +194,16 @@ enum Next {
     Asked(Asked),
     Said(Said),
     Ended(Exit),
+    /// A soft power-off took too long.
+    Impatient,
+}
+
+/// Waits until the end of patience; for ever where there is no end.
+async fn patience(end: Option<tokio::time::Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Keeper {
@@ -181,6 +219,7 @@ impl Keeper {
                     biased;
                     exit = on.child.wait() => Next::Ended(exit),
                     Some(said) = on.said.recv() => Next::Said(said),
+                    () = patience(on.patience) => Next::Impatient,
                     asked = asked.recv() => match asked {
                         Some(asked) => Next::Asked(asked),
                         None => return,
@@ -204,6 +243,7 @@ impl Keeper {
                         self.heard(said, on);
                     }
                 }
+                Next::Impatient => self.switch_off(&Door::Patience, &mut running).await,
                 Next::Ended(exit) => {
                     if let Some(mut on) = running.take() {
                         self.ended(exit, &mut on);
@@ -259,7 +299,11 @@ impl Keeper {
         };
         match order {
             Order::Reset => qmp.system_reset().await?,
-            Order::Soft => qmp.system_powerdown().await?,
+            Order::Soft => {
+                qmp.system_powerdown().await?;
+                let patience = self.machine.node.soft_timeout;
+                on.patience = patience.map(|patience| tokio::time::Instant::now() + patience);
+            }
             Order::Diag => qmp.inject_nmi().await?,
             Order::On | Order::Off | Order::Cycle => {}
         }
@@ -318,7 +362,12 @@ impl Keeper {
         (chassis.last_event, chassis.restart_cause) = match door {
             Door::Bmc | Door::Cli => (LastEvent::Command, 1),
             Door::Lab => (LastEvent::None, 6),
+            // Always restored, or restored to what it was.
+            Door::Mains if chassis.policy == Policy::Previous => (LastEvent::AcFailed, 7),
+            Door::Mains => (LastEvent::AcFailed, 6),
+            Door::Patience => (LastEvent::None, 0),
         };
+        chassis.was_on = true;
         drop(chassis);
         self.tell(Power::On, door.to_string());
         Ok(Running {
@@ -327,6 +376,7 @@ impl Keeper {
             greeted: None,
             said,
             reason: None,
+            patience: None,
         })
     }
 
@@ -335,7 +385,13 @@ impl Keeper {
         if let Some(mut on) = running.take() {
             on.child.signal(Signal::SIGKILL);
             on.child.wait().await;
-            self.gone(door.to_string());
+            if *door == Door::Mains {
+                // What was on when the mains failed was on at last.
+                self.chassis.borrow_mut().last_event = LastEvent::AcFailed;
+                self.gone(door.to_string(), true);
+            } else {
+                self.gone(door.to_string(), false);
+            }
         }
     }
 
@@ -368,15 +424,19 @@ impl Keeper {
                 format!("a failure: QEMU {exit}")
             }
         };
-        self.gone(by);
+        self.gone(by, false);
     }
 
-    fn gone(&self, by: String) {
-        self.chassis.borrow_mut().off();
+    fn gone(&self, by: String, was_on: bool) {
+        let mut chassis = self.chassis.borrow_mut();
+        chassis.off();
+        chassis.was_on = was_on;
+        drop(chassis);
         self.tell(Power::Off, by);
     }
 
     fn tell(&self, power: Power, by: String) {
+        self.memory.keep(&self.chassis.borrow());
         self.power.send_replace(power);
         self.host.journal.say(What::Power {
             node: self.name().clone(),

@@ -52,6 +52,12 @@ impl Machine {
         self.state.join("disk.raw")
     }
 
+    /// What the node's BMC remembers, beside the folder: QEMU must not write it.
+    #[must_use]
+    pub fn memory(&self) -> PathBuf {
+        self.state.with_extension("chassis.json")
+    }
+
     /// The node's own copy of the UEFI variables.
     #[must_use]
     pub fn uefi_vars(&self) -> PathBuf {

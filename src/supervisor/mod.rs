@@ -246,7 +246,7 @@ impl Coming<'_> {
             let name = &machine.node.name;
             let node = nodes.borrow().get(name).cloned();
             match node {
-                Some(node) if machine.node.power_on => node
+                Some(node) if node.comes_on() => node
                     .carry_out(Order::On, Door::Lab)
                     .await
                     .map_err(|error| format!("node `{name}`: {error}")),

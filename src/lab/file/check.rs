@@ -174,6 +174,7 @@ fn node(
         fast_boot: file.fast_boot.or(true).value,
         accel: file.accel.or(Accel::Auto).value,
         power_on: file.power_on.or(true).value,
+        soft_timeout: file.soft_timeout.or(None).value,
         bmc: Bmc {
             user: user.value,
             password: file.password.or_else(|| "admin".to_owned()).value,

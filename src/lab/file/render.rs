@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use toml::Value;
 
-use super::value::{BUILT_IN, spell_lease, spell_size};
+use super::value::{BUILT_IN, spell_duration, spell_size};
 use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
 
 /// Spells `lab` as a lab file that [`load`](super::load) makes the same lab of.
@@ -52,7 +52,7 @@ fn write_dhcp(out: &mut String, dhcp: &Dhcp) -> fmt::Result {
     writeln!(out, "\n[dhcp]")?;
     writeln!(out, "address = {}", quoted(dhcp.address))?;
     writeln!(out, "pool = {}", quoted(format_args!("{first}-{last}")))?;
-    writeln!(out, "lease = {}", quoted(spell_lease(dhcp.lease)))?;
+    writeln!(out, "lease = {}", quoted(spell_duration(dhcp.lease)))?;
     writeln!(out, "tftproot = {}", root(&dhcp.tftproot))?;
     writeln!(out, "boot = {}", quoted(&dhcp.boot))
 }
@@ -97,6 +97,11 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
         "power = \"{}\"",
         if node.power_on { "on" } else { "off" }
     )?;
+    let soft_timeout = match node.soft_timeout {
+        Some(patience) => quoted(spell_duration(patience)),
+        None => "false".to_owned(),
+    };
+    writeln!(out, "soft_timeout = {soft_timeout}")?;
     writeln!(out, "vnc = {}", publish(node.vnc))?;
     writeln!(out, "\n[node.{}.bmc]", node.name)?;
     writeln!(out, "user = {}", quoted(&node.bmc.user))?;

@@ -45,6 +45,7 @@ const NODE: &[&str] = &[
     "fast_boot",
     "accel",
     "power",
+    "soft_timeout",
     "vnc",
     "bmc",
 ];
@@ -117,6 +118,7 @@ pub(super) struct NodeFile {
     pub(super) fast_boot: Read<bool>,
     pub(super) accel: Read<Accel>,
     pub(super) power_on: Read<bool>,
+    pub(super) soft_timeout: Read<Option<Duration>>,
     pub(super) vnc: Read<Option<SocketAddr>>,
     pub(super) user: Read<String>,
     pub(super) password: Read<String>,
@@ -280,6 +282,7 @@ fn node(name: Name, at: usize, entries: &DeTable, notes: &Notes) -> NodeFile {
         fast_boot: table.read("fast_boot", value::boolean),
         accel: table.read("accel", |v| value::choice(v, &Accel::ALL)),
         power_on: table.read("power", value::power),
+        soft_timeout: table.read("soft_timeout", value::patience),
         vnc: table.read("vnc", |v| value::publish(v, "127.0.0.1:5901")),
         user: bmc.read("user", value::credential),
         password: bmc.read("password", value::credential),

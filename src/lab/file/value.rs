@@ -182,18 +182,33 @@ pub(super) fn publish(value: &DeValue, example: &str) -> Result<Option<SocketAdd
 }
 
 pub(super) fn lease(value: &DeValue) -> Result<Duration, Wrong> {
-    const WHAT: &str = "a duration such as \"1h\", \"30m\" or \"120s\"";
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
-    let (number, unit) = quantity(text(value, WHAT)?, WHAT)?;
-    let Some((_, scale)) = units.iter().find(|(name, _)| *name == unit) else {
-        return Err(bad_unit(number, unit, WHAT, &units));
-    };
-    match number.checked_mul(*scale) {
+    match seconds(value, "a duration such as \"1h\", \"30m\" or \"120s\"")? {
         Some(seconds) if (LEASE.0..=LEASE.1).contains(&seconds) => Ok(Duration::from_secs(seconds)),
         Some(seconds) if seconds < LEASE.0 => Err(Wrong::want("2m to 365d")
             .hint("dnsmasq gives no lease below two minutes: write \"2m\"")),
         _ => Err(Wrong::want("2m to 365d")),
     }
+}
+
+/// How long something may take, or `false` for as long as it likes.
+pub(super) fn patience(value: &DeValue) -> Result<Option<Duration>, Wrong> {
+    if value.as_bool() == Some(false) {
+        return Ok(None);
+    }
+    match seconds(value, "a duration such as \"60s\", or false for no end")? {
+        Some(seconds) if (1..=86_400).contains(&seconds) => Ok(Some(Duration::from_secs(seconds))),
+        _ => Err(Wrong::want("1s to 1d")),
+    }
+}
+
+/// A duration in seconds; none for one that is beyond all counting.
+fn seconds(value: &DeValue, what: &str) -> Result<Option<u64>, Wrong> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let (number, unit) = quantity(text(value, what)?, what)?;
+    let Some((_, scale)) = units.iter().find(|(name, _)| *name == unit) else {
+        return Err(bad_unit(number, unit, what, &units));
+    };
+    Ok(number.checked_mul(*scale))
 }
 
 /// A size in MiB, within `range`.
@@ -258,9 +273,9 @@ pub(super) fn spell_size(mib: u64) -> String {
     }
 }
 
-/// `lease` as a lab file spells it.
-pub(super) fn spell_lease(lease: Duration) -> String {
-    match lease.as_secs() {
+/// `duration` as a lab file spells it.
+pub(super) fn spell_duration(duration: Duration) -> String {
+    match duration.as_secs() {
         s if s > 0 && s % 3600 == 0 => format!("{}h", s / 3600),
         s if s > 0 && s % 60 == 0 => format!("{}m", s / 60),
         s => format!("{s}s"),
