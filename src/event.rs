@@ -64,6 +64,13 @@ pub enum What {
         /// Who or what did it.
         by: String,
     },
+    /// A node's identify light was switched (IPMI 2.0, section 28.5).
+    Identify {
+        /// The node.
+        node: Name,
+        /// Whether it shines.
+        on: bool,
+    },
     /// All services answer and all nodes that should be on are.
     Up {
         /// How long it took, in milliseconds.

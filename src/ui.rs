@@ -94,6 +94,10 @@ impl Printer {
             What::Power { node, power, by } => {
                 self.mark("*", &format!("{node} is {power}, by {by}"));
             }
+            What::Identify { node, on } => {
+                let light = if *on { "on" } else { "off" };
+                self.mark("*", &format!("{node}: the identify light is {light}"));
+            }
             What::Up { took_ms } => self.mark("+", &format!("{:<45} up {took_ms:>6.0} ms", "lab")),
             What::Failed { message } => self.mark("!", message),
             What::Note { text } => self.mark("-", text),
@@ -148,7 +152,10 @@ pub fn members(members: &[Member]) {
         rows.push([
             member.name.to_string(),
             member.what.clone(),
-            state(member.state).to_owned(),
+            match member.identify {
+                true => format!("{}, identify", state(member.state)),
+                false => state(member.state).to_owned(),
+            },
             span(since),
             member.restarts.to_string(),
             member.address.to_string(),

@@ -190,13 +190,13 @@ fn power(order: &str, node: &Node) -> Result<String, u8> {
 }
 
 fn identify(time: &str, node: &Node) -> Result<String, u8> {
-    node.chassis().borrow_mut().identify = match time {
+    node.identify(match time {
         "off" => Identify::Off,
         "force" => Identify::Forced,
         seconds => {
             let seconds: u8 = seconds.parse().map_err(|_| INVALID_DATA)?;
             Identify::Until(Instant::now() + Duration::from_secs(seconds.into()))
         }
-    };
+    });
     Ok(String::new())
 }

@@ -19,7 +19,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
-use super::chassis::{Chassis, LastEvent, Policy};
+use super::chassis::{Chassis, Identify, LastEvent, Policy};
 use super::memory::Memory;
 use super::qemu::{Accelerator, Fds, Machine};
 use super::qmp::{Qmp, Said};
@@ -70,6 +70,8 @@ struct Asked {
 /// A node, for those who give it orders and ask how it is.
 #[derive(Clone)]
 pub struct Node {
+    name: Name,
+    journal: Journal,
     orders: mpsc::UnboundedSender<Asked>,
     power: watch::Receiver<Power>,
     chassis: Rc<RefCell<Chassis>>,
@@ -86,7 +88,8 @@ impl Node {
         let (orders, asked) = mpsc::unbounded_channel();
         let (tell, power) = watch::channel(Power::Off);
         let (name, file) = (machine.node.name.clone(), machine.memory());
-        let memory = Rc::new(Memory::new(file, name, host.journal.clone()));
+        let journal = host.journal.clone();
+        let memory = Rc::new(Memory::new(file, name.clone(), journal.clone()));
         let chassis = Chassis::new(machine.node.power_on, memory.recall());
         let chassis = Rc::new(RefCell::new(chassis));
         let keeper = Keeper {
@@ -99,6 +102,8 @@ impl Node {
         };
         tokio::task::spawn_local(keeper.run(asked));
         Ok(Self {
+            name,
+            journal,
             orders,
             power,
             chassis,
@@ -139,10 +144,32 @@ impl Node {
         *self.power.borrow()
     }
 
-    /// Whether it comes on with its lab. One that does otherwise than the lab file says, says why.
+    /// Whether it comes on with its lab.
     #[must_use]
     pub fn comes_on(&self) -> bool {
         self.chassis.borrow().comes_on()
+    }
+
+    /// Switches the identify light, and tells when it goes out by itself.
+    pub fn identify(&self, identify: Identify) {
+        self.chassis.borrow_mut().identify = identify;
+        self.tell_light();
+        if let Identify::Until(end) = identify {
+            let node = self.clone();
+            tokio::task::spawn_local(async move {
+                sleep_until(end.into()).await;
+                // It may have been switched again since.
+                if node.chassis.borrow().identify == identify {
+                    node.tell_light();
+                }
+            });
+        }
+    }
+
+    fn tell_light(&self) {
+        let on = self.chassis.borrow().identifies() != Identify::Off;
+        let node = self.name.clone();
+        self.journal.say(What::Identify { node, on });
     }
 
     /// Writes down what has to outlast the lab, after the chassis was changed.

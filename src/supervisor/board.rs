@@ -53,6 +53,14 @@ impl Board {
                 };
                 (node, QEMU, state)
             }
+            What::Identify { node, on } => {
+                let mut members = self.0.borrow_mut();
+                let found = |member: &&mut Member| member.name == *node && member.what == QEMU;
+                if let Some(member) = members.iter_mut().find(found) {
+                    member.identify = *on;
+                }
+                return;
+            }
             What::Log { .. }
             | What::Made { .. }
             | What::Up { .. }
@@ -84,6 +92,7 @@ fn members(plan: &Plan) -> Vec<Member> {
         since,
         restarts: 0,
         published: published.into_iter().collect(),
+        identify: false,
     };
     let mut members = Vec::new();
     for (service, seat) in plan.services.iter().zip(lab.services()) {

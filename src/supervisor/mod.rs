@@ -155,6 +155,7 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
         Some(by) = asked_down.recv() => journal.say(What::Down { by }),
         Err(message) = coming_up => journal.say(What::Failed { message }),
     }
+    nodes.borrow().values().for_each(Node::remember);
     // Processes go first, so that nothing of the lab acts while it says goodbye.
     kill_all();
     drop(farewell);
@@ -250,6 +251,12 @@ impl Coming<'_> {
                     .carry_out(Order::On, Door::Lab)
                     .await
                     .map_err(|error| format!("node `{name}`: {error}")),
+                Some(node) if machine.node.power_on => {
+                    let policy = node.chassis().borrow().policy;
+                    let why = format!("{name} stays off: its power restore policy is {policy}");
+                    self.journal.note(why);
+                    Ok(())
+                }
                 _ => Ok(()),
             }
         });

@@ -83,6 +83,9 @@ pub struct Member {
     pub restarts: u32,
     /// Where the host reaches it.
     pub published: Vec<SocketAddr>,
+    /// Whether its identify light shines.
+    #[serde(default)]
+    pub identify: bool,
 }
 
 /// The state of a member.

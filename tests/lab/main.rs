@@ -6,6 +6,7 @@ mod endings;
 mod host;
 mod hostile;
 mod ipmi;
+mod power;
 mod races;
 mod refusals;
 mod services;
