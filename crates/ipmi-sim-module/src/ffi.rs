@@ -12,6 +12,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::chassis::{Answer, COMMANDS, Chassis, Message};
 use crate::link::{Link, log};
 use crate::protocol::{Completion, Power, Request, Status};
+use crate::sel_clock;
 
 /// What `get_lanserv_version` says in OpenIPMI 2.0.33: the server has a version
 /// of its own, which does not follow the release and so does not tell enough.
@@ -52,7 +53,7 @@ struct Module {
 
 /// `msg_t` of lanserv/OpenIPMI/msg.h in 2.0.33; fields not read are unnamed.
 #[repr(C)]
-struct Msg {
+pub(crate) struct Msg {
     _src_addr: *mut c_void,
     _src_len: c_int,
     _oem_data: c_long,
@@ -71,14 +72,46 @@ struct Msg {
     cmd: c_uchar,
     data: *const c_uchar,
     len: c_uint,
-    // iana and next follow; a message is only ever seen through a pointer.
+    _iana: u32,
+    _next: *mut c_void,
 }
 
 /// The larger member of the union in `msg_t`.
 #[repr(C)]
-struct RmcpAuth {
+pub(crate) struct RmcpAuth {
     _authcode: *mut c_uchar,
     _authcode_data: [c_uchar; 16],
+}
+
+impl Msg {
+    /// A request that came over no channel, from the BMC itself; `data` must outlive it.
+    pub(crate) fn internal(netfn: u8, cmd: u8, data: &[u8]) -> Self {
+        Self {
+            _src_addr: std::ptr::null_mut(),
+            _src_len: 0,
+            _oem_data: 0,
+            channel: 0,
+            _orig_channel: std::ptr::null_mut(),
+            _authtype: 0,
+            _seq: 0,
+            sid: 0,
+            _rmcp: RmcpAuth {
+                _authcode: std::ptr::null_mut(),
+                _authcode_data: [0; 16],
+            },
+            netfn,
+            _rs_addr: BMC_ADDRESS,
+            _rs_lun: 0,
+            _rq_addr: BMC_ADDRESS,
+            _rq_lun: 0,
+            rq_seq: 0,
+            cmd,
+            data: data.as_ptr(),
+            len: data.len() as c_uint,
+            _iana: 0,
+            _next: std::ptr::null_mut(),
+        }
+    }
 }
 
 // As the C compiler has them on 64-bit machines, measured with offsetof.
@@ -167,6 +200,7 @@ fn init(sys: *mut c_void, options: *const c_char) -> Result<(), String> {
     MODULE
         .set(Mutex::new(module))
         .map_err(|_| "the module is loaded twice: one `loadlib` line is enough".to_owned())?;
+    sel_clock::register()?;
     control_power(sys)
 }
 
@@ -267,7 +301,8 @@ fn check_interface() -> Result<(), String> {
         let version = version.to_string_lossy();
         return Err(format!("this is lanserv {version}; {KNOWN}"));
     }
-    if let Some(name) = EXPORTED.iter().find(|name| symbol(name).is_none()) {
+    let exported = EXPORTED.iter().chain(&sel_clock::EXPORTED);
+    if let Some(name) = exported.copied().find(|name| symbol(name).is_none()) {
         let name = name.to_string_lossy();
         return Err(format!("this ipmi_sim has no `{name}`; {KNOWN}"));
     }
@@ -350,7 +385,7 @@ fn register_function() -> Option<RegisterHandler> {
 
 /// Looks a function up at run time: linked against, a missing one would stop
 /// ipmi_sim with the dynamic linker's words, and unit tests would not link.
-fn symbol(name: &CStr) -> Option<*mut c_void> {
+pub(crate) fn symbol(name: &CStr) -> Option<*mut c_void> {
     const RTLD_DEFAULT: *mut c_void = std::ptr::null_mut();
 
     // SAFETY: `name` is NUL-terminated, and looking up changes nothing.

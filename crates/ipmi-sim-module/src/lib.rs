@@ -7,10 +7,11 @@
 //! Channel Payload Support` (2.0.33). Privilege levels stay ipmi_sim's job: it
 //! refuses a session that may not do a command before any handler is called.
 //!
-//! - `ffi`: what ipmi_sim calls and what is called in it; all unsafe code.
+//! - `ffi`: what ipmi_sim calls and what is called in it; the other unsafe code is `sel_clock`'s.
 //! - `chassis`, `boot`: IPMI bytes to questions, answers to IPMI bytes. Pure.
 //! - `protocol`: the questions and answers as text. Pure.
 //! - `link`: the socket to the node, and how long it is waited for.
+//! - `sel_clock`: the true time for the event log.
 //!
 //! The node keeps all state that matters, so that it outlives a crash of
 //! ipmi_sim: power, boot flags, restore policy, identify light, power-on hours.
@@ -24,3 +25,4 @@ mod chassis;
 mod ffi;
 mod link;
 mod protocol;
+mod sel_clock;
