@@ -156,7 +156,6 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
         node: node.clone(),
         qemu: tools.qemu.clone(),
         accelerator: tools.accelerator(node.accel),
-        uuid: qemu::uuid(&lab.name, &node.name),
         state: dir.state().join(node.name.as_str()),
         ovmf: tools
             .ovmf
@@ -499,8 +498,7 @@ impl fmt::Display for Plan {
             let argv = machine.argv(&machine.node.boot, fds);
             writeln!(f, "{}", command(name, self.user(name), &argv))?;
             writeln!(f, "\n# {name}: ipmi_sim")?;
-            let bmc =
-                crate::bmc::ipmi_sim::program(&machine.node, &machine.uuid, &self.ipmi_sim, 3);
+            let bmc = crate::bmc::ipmi_sim::program(&machine.node, &self.ipmi_sim, 3);
             for file in &bmc.files {
                 write_text(f, file)?;
             }

@@ -77,8 +77,8 @@ fn every_lab_that_ships_has_the_plan_that_is_written_down() {
 #[test]
 fn the_bmc_is_configured_as_it_is_written_down() {
     let lab = load("", &Origin::built_in(None)).unwrap();
-    let (binary, uuid) = (Path::new("/usr/bin/ipmi_sim"), "0123-4567");
-    let bmc = nsplay::bmc::ipmi_sim::program(&lab.nodes[0], uuid, binary, 7);
+    let binary = Path::new("/usr/bin/ipmi_sim");
+    let bmc = nsplay::bmc::ipmi_sim::program(&lab.nodes[0], binary, 7);
     let texts: Vec<&str> = bmc.files.iter().map(|file| file.text.as_str()).collect();
     insta::assert_snapshot!("ipmi_sim", texts.join("---\n"));
 }

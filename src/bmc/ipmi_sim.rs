@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
+use super::emu;
 use crate::lab::{Node, Privilege};
 use crate::program::{Probe, Program, TextFile, User};
 
@@ -30,7 +31,7 @@ pub fn users_file(node: &Node) -> PathBuf {
 
 /// The BMC of `node`, whose module asks the node over the descriptor `control`.
 #[must_use]
-pub fn program(node: &Node, uuid: &str, binary: &Path, control: RawFd) -> Program {
+pub fn program(node: &Node, binary: &Path, control: RawFd) -> Program {
     let dir = dir(node);
     let file = |name: &str| dir.join(name);
     let path = |name: &str| file(name).display().to_string();
@@ -54,12 +55,12 @@ pub fn program(node: &Node, uuid: &str, binary: &Path, control: RawFd) -> Progra
             TextFile {
                 path: file("lan.conf"),
                 mode: 0o600,
-                text: lan_conf(node, uuid, control),
+                text: lan_conf(node, control),
             },
             TextFile {
                 path: file("bmc.emu"),
                 mode: 0o600,
-                text: EMU.to_owned(),
+                text: emu::commands(node),
             },
         ],
         ready: Probe::Rmcp(SocketAddrV4::new(node.address, RMCP_PORT)),
@@ -67,9 +68,9 @@ pub fn program(node: &Node, uuid: &str, binary: &Path, control: RawFd) -> Progra
 }
 
 /// The BMC's LAN interface, users and module.
-fn lan_conf(node: &Node, uuid: &str, control: RawFd) -> String {
+fn lan_conf(node: &Node, control: RawFd) -> String {
     let local = Ipv4Addr::LOCALHOST;
-    let guid = uuid.replace('-', "");
+    let guid = guid(&node.identity.uuid);
     let name = &node.name;
     let (user, password) = (&node.bmc.user, &node.bmc.password);
     let more: String = (3..)
@@ -107,24 +108,20 @@ set_working_mc 0x20
     )
 }
 
-/// The management controller at address 0x20, with an event log and its watchdog's sensor.
-const EMU: &str = "\
-mc_setbmc 0x20
-mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
-sel_enable 0x20 1000 0x0a
-sensor_add 0x20 0 0 35 0x6f event-only
-sensor_set_event_support 0x20 0 0 enable scanning per-state 000000000001111 000000000000000 000000000001111 000000000000000
-mc_enable 0x20
-";
+/// A UUID as a GUID in hexadecimal: IPMI sends the last byte first (IPMI 2.0, section 20.8).
+fn guid(uuid: &str) -> String {
+    let digits: Vec<char> = uuid.chars().filter(|c| *c != '-').collect();
+    digits.chunks(2).rev().flatten().collect()
+}
 
-/// A log line without the prompt; none for an echo of the commands that were read from its file,
-/// nor for the message that a line is about, which follows it as bytes.
+/// A log line without the prompt; none for an echo of the commands that it was given, nor for the
+/// message that a line is about, which follows it as bytes.
 #[must_use]
 pub fn tidy(line: &str) -> Option<String> {
-    let text = line.trim_start_matches("> ").trim();
+    let text = line.trim_start_matches(['>', ' ']).trim_end();
     let is_byte = |word: &str| word.len() == 2 && word.bytes().all(|c| c.is_ascii_hexdigit());
     let is_message =
         text.starts_with("channel=") || text.starts_with("rq_lun=") || text.split(' ').all(is_byte);
-    let is_echo = text.is_empty() || text == ">" || EMU.lines().any(|own| own == text);
+    let is_echo = text.is_empty() || emu::is_echo(text);
     (!is_message && !is_echo).then(|| text.to_owned())
 }

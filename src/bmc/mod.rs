@@ -1,10 +1,15 @@
-//! BMCs: ipmi_sim, the front before it, and what its module asks of the node.
+//! BMCs: ipmi_sim, the front before it, what its module asks of the node, and what it tells of the
+//! node's hardware.
 
 pub mod control;
+pub mod emu;
 pub mod front;
+pub mod fru;
 pub mod ipmi_sim;
 pub mod lan;
 pub mod rmcp;
+pub mod sdr;
+pub mod states;
 pub mod users;
 
 use std::cell::RefCell;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{Command, FileOptions};
 use crate::error::{Failure, Problem};
-use crate::lab::file::{self, Origin, Report};
+use crate::lab::file::{self, Origin, ProfileFile, Report};
 use crate::lab::{Lab, Name};
 
 /// A lab file is a page or two; more than this is none.
@@ -66,6 +66,8 @@ fn lab(options: &FileOptions, project: Option<&Name>) -> Result<Lab, Failure> {
     // What is in the current folder wins over what is built in, and a lab file over both.
     origin.webroot = origin.webroot.or_else(|| folder("webroot"));
     origin.tftproot = origin.tftproot.or_else(|| folder("tftproot"));
+    let beside = file.as_ref().and_then(|file| file.parent());
+    origin.profiles = profiles(&[beside.unwrap_or(Path::new("")), Path::new("")])?;
     let lab = file::load(&text, &origin).map_err(|report| refuse(&report))?;
     lab.with_port_offset(options.port_offset)
         .map_err(|error| Failure::refused(error.to_string(), "choose a smaller --port-offset"))
@@ -84,8 +86,38 @@ fn origin(path: &Path, here: &Path, project: Option<&Name>) -> Origin {
         name: project.cloned(),
         webroot: beside("webroot"),
         tftproot: beside("tftproot"),
+        profiles: Vec::new(),
         folder,
     }
+}
+
+/// The user's own profiles: `profiles/NAME.toml` in each of `folders`, of which the first wins.
+fn profiles(folders: &[&Path]) -> Result<Vec<ProfileFile>, Failure> {
+    let mut found: Vec<ProfileFile> = Vec::new();
+    for folder in folders {
+        let folder = folder.join("profiles");
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut paths: Vec<PathBuf> = paths
+            .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+            .collect();
+        paths.sort();
+        for path in paths {
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if found.iter().any(|known| known.name == name) {
+                continue;
+            }
+            let (text, file) = (read(&path)?, path.display().to_string());
+            found.push(ProfileFile { name, file, text });
+        }
+    }
+    Ok(found)
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

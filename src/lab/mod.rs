@@ -6,6 +6,7 @@
 pub mod file;
 pub mod mac;
 pub mod name;
+pub mod profile;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use mac::Mac;
 pub use name::{LinkName, Name};
+pub use profile::{Identity, Profile};
 
 /// A lab that has been checked: every name, address and port in it can be used as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +147,10 @@ pub struct Node {
     pub bmc: Bmc,
     /// Where the host can reach its VNC console, if anywhere.
     pub vnc: Option<SocketAddr>,
+    /// What kind of server it shows itself as.
+    pub profile: Profile,
+    /// What tells it from another server of that kind.
+    pub identity: Identity,
 }
 
 /// A node's BMC.
@@ -324,6 +330,8 @@ macro_rules! spelled {
         }
     };
 }
+
+pub(crate) use spelled;
 
 spelled!(HttpServer {
     Auto => "auto",

@@ -3,7 +3,7 @@
 //! IPMI, the CLI and the guest itself are doors to that one machine, so they
 //! cannot disagree. [`power`] is the machine, [`qemu`] the command line,
 //! [`qmp`] the monitor, [`serial`] the console, [`chassis`] what the BMC
-//! remembers.
+//! remembers, [`smbios`] what the guest reads of its hardware.
 
 pub mod chassis;
 pub mod faults;
@@ -12,6 +12,7 @@ pub mod power;
 pub mod qemu;
 pub mod qmp;
 pub mod serial;
+pub mod smbios;
 
 use std::fmt;
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::{BootDevice, Firmware, Mac, Name, NicModel, Node};
+use super::smbios;
+use crate::lab::{BootDevice, Firmware, Name, NicModel, Node};
 use crate::program::Program;
 
 /// What runs the guest's instructions, once the host has been asked.
@@ -26,8 +27,6 @@ pub struct Machine {
     pub qemu: PathBuf,
     /// What runs the guest's instructions.
     pub accelerator: Accelerator,
-    /// Its UUID, the same in every run of the lab.
-    pub uuid: String,
     /// The folder that its disk and firmware variables are kept in.
     pub state: PathBuf,
     /// OVMF's code and the template of its variables, for a UEFI node.
@@ -90,7 +89,10 @@ impl Machine {
         argv.put("-cpu", "max");
         argv.put("-smp", node.cpus.to_string());
         argv.put("-m", format!("{}M", node.memory_mib));
-        argv.put("-uuid", &self.uuid);
+        argv.put("-uuid", &node.identity.uuid);
+        for structure in smbios::options(node) {
+            argv.put("-smbios", structure);
+        }
         argv.put("-boot", "strict=on");
         argv.put("-vga", "std");
         argv.put("-vnc", format!("unix:{}", quoted(&self.vnc())));
@@ -150,20 +152,6 @@ impl Machine {
 #[must_use]
 pub fn vnc(node: &Name) -> PathBuf {
     Program::dir(node).join("vnc.sock")
-}
-
-/// A node's UUID, derived from the lab's and the node's name so that it is the same in every run.
-#[must_use]
-pub fn uuid(lab: &Name, node: &Name) -> String {
-    let half = |part: &str| Mac::derived(&format!("{lab}/{node}/uuid/{part}")).octets();
-    let ([_, a, b, c, d, e], [_, f, g, h, i, j]) = (half("a"), half("b"));
-    let [_, k, l, m, n, o] = half("c");
-    // Version 8, variant 1: the form that RFC 9562 leaves to applications.
-    format!(
-        "{a:02x}{b:02x}{c:02x}{d:02x}-{e:02x}{f:02x}-8{:x}{g:02x}-8{:x}{h:02x}-{i:02x}{j:02x}{k:02x}{l:02x}{m:02x}{n:02x}",
-        g >> 4,
-        o >> 4,
-    )
 }
 
 fn nic(model: NicModel) -> &'static str {

@@ -325,7 +325,7 @@ impl Coming<'_> {
 fn start_bmc(machine: &Machine, binary: &Path, bmc: &Rc<Bmc>) -> io::Result<Start> {
     let (ours, theirs) = bmc::control::pair()?;
     spawn_local(bmc::control::serve(ours, Rc::clone(bmc)));
-    let program = ipmi_sim::program(&machine.node, &machine.uuid, binary, theirs.as_raw_fd());
+    let program = ipmi_sim::program(&machine.node, binary, theirs.as_raw_fd());
     Ok(Start {
         program,
         inherit: vec![theirs],

@@ -16,8 +16,8 @@ use super::spell::{DhcpFile, LabFile, NodeFile, NodesFile, Service, SshFile, Use
 use super::value::is_url;
 use super::walk::{At, Read};
 use crate::lab::{
-    Accel, Bmc, BootDevice, Dhcp, Firmware, HttpServer, Lab, LinkName, Mac, Name, Network,
-    NicModel, Node, Privilege, Root, Ssh, User, Web,
+    Accel, Bmc, BootDevice, Dhcp, Firmware, HttpServer, Identity, Lab, LinkName, Mac, Name,
+    Network, NicModel, Node, Privilege, Root, Ssh, User, Web, profile,
 };
 
 /// 64 nodes take 20 s and 1.6 GB to their first DHCP request; beyond it nothing was tried.
@@ -53,7 +53,7 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     let ssh = on(file.ssh).map(|file| ssh(file, &mut addresses, &mut ports));
     let mut files = match file.nodes {
         NodesFile::None => Vec::new(),
-        NodesFile::Default => vec![NodeFile::absent(known("node1"))],
+        NodesFile::Default => vec![NodeFile::absent(known("node1"), origin, notes)],
         NodesFile::Given(files) => files,
     };
     limit_nodes(&mut files, notes);
@@ -162,6 +162,7 @@ fn node(
     let publish = file.publish.or_else(|| first(623));
     let mac = default_mac(&file.name, lab);
     let has_disk = !matches!(file.disk_mib, Read::Given(None, _));
+    let profile = file.profile;
     Node {
         address,
         cpus: file.cpus.or(1).value,
@@ -182,6 +183,27 @@ fn node(
             publish: ports.take(&bmc, "publish", Protocol::Udp, publish),
         },
         vnc: ports.take(&who, "vnc", Protocol::Tcp, vnc),
+        identity: Identity {
+            manufacturer: file
+                .manufacturer
+                .or_else(|| profile.manufacturer.clone())
+                .value,
+            product: file.product.or_else(|| profile.product.clone()).value,
+            part_number: file
+                .part_number
+                .or_else(|| profile.part_number.clone())
+                .value,
+            serial: file
+                .serial
+                .or_else(|| profile::serial(lab, &file.name))
+                .value,
+            asset_tag: file
+                .asset_tag
+                .or_else(|| format!("nsplay/{}", file.name))
+                .value,
+            uuid: file.uuid.or_else(|| profile::uuid(lab, &file.name)).value,
+        },
+        profile,
         name: file.name,
     }
 }

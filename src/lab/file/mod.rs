@@ -8,6 +8,7 @@
 mod addresses;
 mod check;
 mod ports;
+mod profile;
 mod render;
 mod report;
 mod spell;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 use toml::de::DeTable;
 
+pub use profile::{PROFILE_KEYS, ProfileFile, load_profile};
 pub use render::render;
 pub use report::{Place, Problem, Report};
 pub use spell::KEYS;
@@ -44,6 +46,8 @@ pub struct Origin {
     pub webroot: Option<PathBuf>,
     /// The folder `tftproot` beside the file, absolute, if there is one.
     pub tftproot: Option<PathBuf>,
+    /// The user's own profiles; they go before those that are built in.
+    pub profiles: Vec<ProfileFile>,
 }
 
 impl Origin {
@@ -56,6 +60,7 @@ impl Origin {
             name,
             webroot: None,
             tftproot: None,
+            profiles: Vec::new(),
         }
     }
 }

@@ -103,6 +103,7 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
     };
     writeln!(out, "soft_timeout = {soft_timeout}")?;
     writeln!(out, "vnc = {}", publish(node.vnc))?;
+    write_identity(out, node)?;
     writeln!(out, "\n[node.{}.bmc]", node.name)?;
     writeln!(out, "user = {}", quoted(&node.bmc.user))?;
     writeln!(out, "password = {}", quoted(&node.bmc.password))?;
@@ -113,6 +114,20 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
         writeln!(out, "password = {}", quoted(&user.password))?;
         writeln!(out, "privilege = {}", quoted(user.privilege))
     })
+}
+
+fn write_identity(out: &mut String, node: &Node) -> fmt::Result {
+    let identity = &node.identity;
+    writeln!(out, "profile = {}", quoted(&node.profile.name))?;
+    writeln!(out, "manufacturer = {}", quoted(&identity.manufacturer))?;
+    writeln!(out, "product = {}", quoted(&identity.product))?;
+    // A profile may have none, which is no value for this key.
+    if !identity.part_number.is_empty() {
+        writeln!(out, "part_number = {}", quoted(&identity.part_number))?;
+    }
+    writeln!(out, "serial = {}", quoted(&identity.serial))?;
+    writeln!(out, "asset_tag = {}", quoted(&identity.asset_tag))?;
+    writeln!(out, "uuid = {}", quoted(&identity.uuid))
 }
 
 /// A path that is no UTF-8 cannot be spelled in TOML; none comes out of a lab file.

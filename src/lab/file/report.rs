@@ -79,6 +79,8 @@ pub(super) struct Notes<'t> {
     file: &'t str,
     text: &'t str,
     found: RefCell<Vec<Note>>,
+    /// The problems of files that this one names.
+    elsewhere: RefCell<Vec<Problem>>,
 }
 
 struct Note {
@@ -93,12 +95,23 @@ impl<'t> Notes<'t> {
             file,
             text,
             found: RefCell::default(),
+            elsewhere: RefCell::default(),
         }
     }
 
     /// Notes that `message` is wrong at byte `at`, or with the file as a whole.
     pub(super) fn add(&self, at: Option<usize>, message: String, hint: Option<String>) {
         self.found.borrow_mut().push(Note { at, message, hint });
+    }
+
+    /// Notes all that is wrong with another file, once.
+    pub(super) fn add_report(&self, report: &Report) {
+        let mut elsewhere = self.elsewhere.borrow_mut();
+        for problem in &report.problems {
+            if !elsewhere.contains(problem) {
+                elsewhere.push(problem.clone());
+            }
+        }
     }
 
     /// The place of byte `at`, by reading all that is before it.
@@ -108,7 +121,7 @@ impl<'t> Notes<'t> {
 
     /// `value` if nothing was found wrong, else the report.
     pub(super) fn finish<T>(self, value: T) -> Result<T, Report> {
-        if self.found.borrow().is_empty() {
+        if self.found.borrow().is_empty() && self.elsewhere.borrow().is_empty() {
             return Ok(value);
         }
         Err(self.into_report())
@@ -116,6 +129,7 @@ impl<'t> Notes<'t> {
 
     pub(super) fn into_report(self) -> Report {
         let mut found = self.found.take();
+        let elsewhere = self.elsewhere.take();
         found.sort_by_key(|note| note.at);
         let mut cursor = Cursor::new(&self);
         let problems = found
@@ -125,6 +139,7 @@ impl<'t> Notes<'t> {
                 message,
                 hint,
             })
+            .chain(elsewhere)
             .collect();
         Report { problems }
     }

@@ -12,9 +12,11 @@ use toml::de::DeTable;
 
 use super::Origin;
 use super::report::{Notes, shown};
-use super::value;
 use super::walk::{Read, Table};
-use crate::lab::{Accel, BootDevice, Firmware, HttpServer, Mac, Name, NicModel, Privilege, Root};
+use super::{profile, value};
+use crate::lab::{
+    Accel, BootDevice, Firmware, HttpServer, Mac, Name, NicModel, Privilege, Profile, Root,
+};
 
 /// Every table of the language with its keys; `NAME` stands for a node's name.
 pub const KEYS: &[(&str, &[&str])] = &[
@@ -47,6 +49,13 @@ const NODE: &[&str] = &[
     "power",
     "soft_timeout",
     "vnc",
+    "profile",
+    "manufacturer",
+    "product",
+    "part_number",
+    "serial",
+    "asset_tag",
+    "uuid",
     "bmc",
 ];
 const BMC: &[&str] = &["user", "password", "users", "publish"];
@@ -120,6 +129,13 @@ pub(super) struct NodeFile {
     pub(super) power_on: Read<bool>,
     pub(super) soft_timeout: Read<Option<Duration>>,
     pub(super) vnc: Read<Option<SocketAddr>>,
+    pub(super) profile: Profile,
+    pub(super) manufacturer: Read<String>,
+    pub(super) product: Read<String>,
+    pub(super) part_number: Read<String>,
+    pub(super) serial: Read<String>,
+    pub(super) asset_tag: Read<String>,
+    pub(super) uuid: Read<String>,
     pub(super) user: Read<String>,
     pub(super) password: Read<String>,
     pub(super) users: Vec<UserFile>,
@@ -200,7 +216,7 @@ pub(super) fn spell<'a>(file: &'a DeTable<'a>, origin: &Origin, notes: &'a Notes
             publish: table.read("publish", |v| value::publish(v, "127.0.0.1:2222")),
         }),
         nodes: match lab.read_table("node", true) {
-            Read::Given(Some(entries), _) => nodes(entries, notes),
+            Read::Given(Some(entries), _) => nodes(entries, origin, notes),
             Read::Given(None, _) => NodesFile::None,
             Read::Absent => NodesFile::Default,
             Read::Bad => NodesFile::Given(Vec::new()),
@@ -224,7 +240,7 @@ fn service<T>(
     Service::On(read(&Table::open(notes, &scope, entries, keys)))
 }
 
-fn nodes(entries: &DeTable, notes: &Notes) -> NodesFile {
+fn nodes(entries: &DeTable, origin: &Origin, notes: &Notes) -> NodesFile {
     if entries.is_empty() {
         return NodesFile::Default;
     }
@@ -242,7 +258,7 @@ fn nodes(entries: &DeTable, notes: &Notes) -> NodesFile {
             continue;
         };
         match Name::new(name) {
-            Ok(name) => nodes.push(node(name, at, table, notes)),
+            Ok(name) => nodes.push(node(name, at, table, origin, notes)),
             Err(_) => {
                 let message = format!("node `{shown}`: this is no name for a node");
                 let hint = "use 1 to 32 lower-case letters, digits and hyphens, a letter or digit first, such as [node.node1]";
@@ -253,7 +269,7 @@ fn nodes(entries: &DeTable, notes: &Notes) -> NodesFile {
     NodesFile::Given(nodes)
 }
 
-fn node(name: Name, at: usize, entries: &DeTable, notes: &Notes) -> NodeFile {
+fn node(name: Name, at: usize, entries: &DeTable, origin: &Origin, notes: &Notes) -> NodeFile {
     let scope = format!("node `{name}`");
     let table = Table::open(notes, &scope, Some(entries), NODE);
     let bmc = match table.read_table("bmc", false) {
@@ -284,6 +300,13 @@ fn node(name: Name, at: usize, entries: &DeTable, notes: &Notes) -> NodeFile {
         power_on: table.read("power", value::power),
         soft_timeout: table.read("soft_timeout", value::patience),
         vnc: table.read("vnc", |v| value::publish(v, "127.0.0.1:5901")),
+        profile: profile::of_node(&table, origin, notes),
+        manufacturer: table.read("manufacturer", value::field),
+        product: table.read("product", value::field),
+        part_number: table.read("part_number", value::field),
+        serial: table.read("serial", value::field),
+        asset_tag: table.read("asset_tag", value::field),
+        uuid: table.read("uuid", value::uuid),
         user: bmc.read("user", value::credential),
         password: bmc.read("password", value::credential),
         users: match bmc.read_table("users", false) {
@@ -326,8 +349,7 @@ fn users(node: &str, entries: &DeTable, notes: &Notes) -> Vec<UserFile> {
 
 impl NodeFile {
     /// A node of which the file says nothing.
-    pub(super) fn absent(name: Name) -> Self {
-        let notes = Notes::new("", "");
-        node(name, 0, &DeTable::new(), &notes)
+    pub(super) fn absent(name: Name, origin: &Origin, notes: &Notes) -> Self {
+        node(name, 0, &DeTable::new(), origin, notes)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::Origin;
 use super::report::shown;
 use super::walk::{Wrong, either, nearest};
 use crate::lab::mac::BadMac;
+use crate::lab::profile::Thousandths;
 use crate::lab::{Mac, Name, Root};
 
 /// The spelling of [`Root::Embedded`].
@@ -41,7 +43,7 @@ pub(super) fn choice<T: Copy + Display>(value: &DeValue, choices: &[T]) -> Resul
 }
 
 /// The index of the one of `words` that `value` is.
-fn word(value: &DeValue, words: &[&str]) -> Result<usize, Wrong> {
+pub(super) fn word(value: &DeValue, words: &[&str]) -> Result<usize, Wrong> {
     let list = either(words, '"');
     let typed = text(value, &list)?;
     let found = words.iter().position(|word| *word == typed);
@@ -319,6 +321,110 @@ pub(super) fn boot_target(value: &DeValue) -> Result<String, Wrong> {
 /// Whether a boot target stands by itself, without the lab's web server.
 pub(super) fn is_url(target: &str) -> bool {
     target.contains("://")
+}
+
+/// A text of an inventory area.
+///
+/// Its length has 6 bits there, and one of a single byte would be the mark of
+/// the area's end (Platform Management FRU Information 1.0, section 13).
+pub(super) fn field(value: &DeValue) -> Result<String, Wrong> {
+    ascii(value, 2..=63)
+}
+
+/// The same, or `""` for none.
+pub(super) fn optional_field(value: &DeValue) -> Result<String, Wrong> {
+    match value.as_str() {
+        Some("") => Ok(String::new()),
+        _ => field(value),
+    }
+}
+
+/// The name of a sensor (IPMI 2.0, section 43.1, ID string).
+pub(super) fn sensor_name(value: &DeValue) -> Result<String, Wrong> {
+    ascii(value, 2..=16)
+}
+
+fn ascii(value: &DeValue, length: RangeInclusive<usize>) -> Result<String, Wrong> {
+    let what = format!("{} to {} ASCII characters", length.start(), length.end());
+    let typed = text(value, &what)?;
+    if !length.contains(&typed.len()) {
+        let hint = format!("it has {} bytes", typed.len());
+        return Err(Wrong::want(what).hint(hint));
+    }
+    let printable = typed.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+    if !printable || typed.trim() != typed {
+        let hint = "leave out control characters, and blanks at both ends";
+        return Err(Wrong::want(what).hint(hint));
+    }
+    Ok(typed.to_owned())
+}
+
+/// A UUID, in lower case.
+pub(super) fn uuid(value: &DeValue) -> Result<String, Wrong> {
+    const WHAT: &str = "a UUID such as \"123e4567-e89b-12d3-a456-426614174000\"";
+    let typed = text(value, WHAT)?.to_ascii_lowercase();
+    let groups: Vec<&str> = typed.split('-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    let hex = groups.concat();
+    if lengths != [8, 4, 4, 4, 12] || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Wrong::want(WHAT));
+    }
+    if hex.bytes().all(|b| b == b'0') {
+        return Err(Wrong::want("a UUID that is not all zero"));
+    }
+    Ok(typed)
+}
+
+/// A whole number within `range`.
+pub(super) fn whole(value: &DeValue, range: RangeInclusive<u32>) -> Result<u32, Wrong> {
+    let number = value.as_integer();
+    number
+        .and_then(|n| u32::from_str_radix(n.as_str(), n.radix()).ok())
+        .filter(|n| range.contains(n))
+        .ok_or_else(|| {
+            let (first, last) = (range.start(), range.end());
+            Wrong::want(format!("a whole number from {first} to {last}"))
+        })
+}
+
+/// A number from 0 to `most`, both in thousandths.
+pub(super) fn thousandths(value: &DeValue, most: i64) -> Result<i64, Wrong> {
+    let what = || format!("a number from 0 to {}", Thousandths(most));
+    let number = match value {
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .ok()
+            .map(|number| number as f64),
+        DeValue::Float(number) => number.as_str().parse().ok(),
+        _ => None,
+    };
+    number
+        .map(|number: f64| (number * 1000.0).round())
+        .filter(|number| (0.0..=most as f64).contains(number))
+        .map(|number| number as i64)
+        .ok_or_else(|| {
+            Wrong::want(what()).hint("a sensor has 8 bits: a greater `step` makes room for more")
+        })
+}
+
+/// What one count of a sensor is worth, in thousandths.
+///
+/// A record holds it as a number of 10 bits with its sign, times a power of
+/// ten from -8 to 7 (IPMI 2.0, section 36.3).
+pub(super) fn step(value: &DeValue) -> Result<i64, Wrong> {
+    const WHAT: &str = "a number from 0.001 to 5000";
+    let step = thousandths(value, 5_000_000).map_err(|_| Wrong::want(WHAT))?;
+    if step < 1 {
+        return Err(Wrong::want(WHAT));
+    }
+    let mut digits = step;
+    while digits % 10 == 0 {
+        digits /= 10;
+    }
+    if digits > 511 {
+        let hint = "a sensor record has room for 511 times a power of ten";
+        return Err(Wrong::want(WHAT).hint(hint));
+    }
+    Ok(step)
 }
 
 /// A user name or password that IPMI and lan.conf can carry.
