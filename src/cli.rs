@@ -39,6 +39,11 @@ pub enum Command {
     Exec(Exec),
     /// Tell a node to power on, off, cycle or reset
     Power(Power),
+    /// Make the BMC of a node measure and report what it should
+    #[command(subcommand)]
+    Bmc(Bmc),
+    /// Print what a node is: its names, numbers and sensors
+    Inspect(Inspect),
     /// Print what `up` would do, as shell commands
     Plan(FileOptions),
     /// Print the lab file with everything in it that was left out
@@ -125,6 +130,75 @@ pub enum PowerOrder {
     Soft,
     /// Send a diagnostic interrupt
     Diag,
+}
+
+/// `nsplay bmc`.
+#[derive(Debug, Subcommand)]
+pub enum Bmc {
+    /// Make a sensor show a value or a state, until it is cleared
+    Set {
+        /// The node
+        #[arg(value_parser = Name::new)]
+        node: Name,
+        /// The name of the sensor; `nsplay bmc sensors NODE` lists them
+        sensor: String,
+        /// A number in the sensor's unit, two as FROM..TO, or states such as `presence,failure`
+        value: String,
+        /// How long the way to that value takes
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        over: Option<f64>,
+    },
+    /// Add an event to the log of the BMC
+    Event {
+        /// The node
+        #[arg(value_parser = Name::new)]
+        node: Name,
+        /// The name of the sensor
+        sensor: Option<String>,
+        /// A state of the sensor, a threshold such as `upper-critical`, or the offset of either
+        event: Option<String>,
+        /// The event ends instead of beginning
+        #[arg(long)]
+        deassert: bool,
+        /// The 13 bytes after the record's type, in hexadecimal; the time is the BMC's
+        #[arg(long, value_name = "HEX", conflicts_with_all = ["sensor", "event", "deassert"])]
+        raw: Option<String>,
+    },
+    /// End everything that was set
+    Clear {
+        /// The node
+        #[arg(value_parser = Name::new)]
+        node: Name,
+    },
+    /// List the sensors and what they show
+    Sensors {
+        /// The node
+        #[arg(value_parser = Name::new)]
+        node: Name,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A time in seconds, up to a day.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|n| (0.0..=86_400.0).contains(n));
+    seconds.ok_or_else(|| "expected seconds, 0 to 86400".to_owned())
+}
+
+/// `nsplay inspect`.
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// The node
+    #[arg(value_parser = Name::new)]
+    pub node: Name,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which lab, when it is not the running one.
+    #[command(flatten)]
+    pub lab: FileOptions,
 }
 
 /// `nsplay image`.

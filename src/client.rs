@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::error::Failure;
+use crate::error::{Failure, Problem};
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Reply, Request};
 
@@ -67,6 +67,12 @@ impl Client {
                 .map_err(|error| Failure::io("hear of the lab", &error))?;
             match reply {
                 Some(Reply::Refused { message }) => return Err(Failure::failed(message)),
+                Some(Reply::Unknown { message }) => {
+                    return Err(Failure::all(vec![Problem {
+                        message,
+                        hint: None,
+                    }]));
+                }
                 Some(Reply::Done) => return Ok(()),
                 Some(reply) => take(reply),
                 None => return Err(Failure::failed("the lab ended")),

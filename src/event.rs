@@ -71,6 +71,15 @@ pub enum What {
         /// Whether it shines.
         on: bool,
     },
+    /// A sensor of a node's BMC was told what to show, or is free again.
+    Sensor {
+        /// The node.
+        node: Name,
+        /// The sensor.
+        sensor: String,
+        /// What it does, as the end of a sentence.
+        text: String,
+    },
     /// All services answer and all nodes that should be on are.
     Up {
         /// How long it took, in milliseconds.

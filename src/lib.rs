@@ -13,6 +13,7 @@ pub mod event;
 pub mod files;
 pub mod host;
 pub mod image;
+pub mod inspect;
 pub mod journal;
 pub mod kernel;
 pub mod lab;

@@ -98,6 +98,9 @@ impl Printer {
                 let light = if *on { "on" } else { "off" };
                 self.mark("*", &format!("{node}: the identify light is {light}"));
             }
+            What::Sensor { node, sensor, text } => {
+                self.mark("*", &format!("{node}: sensor `{sensor}` {text}"));
+            }
             What::Up { took_ms } => self.mark("+", &format!("{:<45} up {took_ms:>6.0} ms", "lab")),
             What::Failed { message } => self.mark("!", message),
             What::Note { text } => self.mark("-", text),
@@ -162,7 +165,12 @@ pub fn members(members: &[Member]) {
             published.join(" "),
         ]);
     }
-    let widths: Vec<usize> = (0..rows[0].len())
+    table(&rows);
+}
+
+/// Prints rows in columns; the first row is the head.
+pub fn table<const N: usize>(rows: &[[String; N]]) {
+    let widths: Vec<usize> = (0..N)
         .map(|column| {
             rows.iter()
                 .map(|row| row[column].len())
@@ -170,7 +178,7 @@ pub fn members(members: &[Member]) {
                 .unwrap_or_default()
         })
         .collect();
-    for row in &rows {
+    for row in rows {
         let cells = row
             .iter()
             .zip(&widths)

@@ -15,8 +15,9 @@ pub(super) const DEVICE_SUPPORT: u8 = 0x9f;
 /// The most entries of the event log.
 const LOG_ENTRIES: u16 = 1000;
 
-/// First words of commands; a line that begins with one is an echo, and not of interest.
-const COMMANDS: [&str; 6] = [
+/// First words of commands, and of what `sel_add` says when it has been done.
+const ECHOES: [&str; 7] = [
+    "Added record ",
     "mc_",
     "sel_",
     "sensor_",
@@ -25,10 +26,10 @@ const COMMANDS: [&str; 6] = [
     "sel_clock_set",
 ];
 
-/// Whether ipmi_sim printed `line` because it was told so, and not because it says so.
+/// Whether ipmi_sim printed `line` because of a command of ours, so that it is no news.
 #[must_use]
 pub fn is_echo(line: &str) -> bool {
-    COMMANDS.iter().any(|word| line.starts_with(word))
+    ECHOES.iter().any(|word| line.starts_with(word))
 }
 
 /// What ipmi_sim reads when it starts: the controller at 0x20 with everything that belongs to it.
@@ -43,7 +44,7 @@ fn write(out: &mut String, node: &Node) -> std::fmt::Result {
     let (profile, bmc) = (&node.profile, node.profile.bmc);
     let (major, minor) = bmc.firmware;
     // The minor part has two decimal digits (section 20.1).
-    let minor = minor / 10 << 4 | minor % 10;
+    let minor = ((minor / 10) << 4) | (minor % 10);
     let (manufacturer, product) = (bmc.manufacturer_id, bmc.product_id);
     writeln!(out, "mc_setbmc 0x20")?;
     writeln!(
@@ -95,16 +96,12 @@ fn add(sensor: &Sensor) -> Vec<String> {
             let (sensor_type, _) = sdr::quantity(analog.quantity);
             let events = sdr::threshold_events(analog);
             let hysteresis = sdr::HYSTERESIS;
-            let limits: Vec<u8> = (0..6)
-                .rev()
-                .map(|n| analog.thresholds[n].map_or(0, |limit| analog.raw(limit)))
-                .collect();
             vec![
                 format!("sensor_add 0x20 0 {number:#x} {sensor_type:#x} 0x1"),
                 format!(
                     "sensor_set_hysteresis 0x20 0 {number:#x} settable {hysteresis:#x} {hysteresis:#x}"
                 ),
-                format!("{}{}", thresholds(sensor, analog, false), bytes(&limits)),
+                thresholds(sensor, analog, false),
                 event_support(number, events, events),
                 value(sensor, analog.raw(analog.off), false),
             ]
@@ -132,13 +129,19 @@ fn event_support(number: u8, assert: u16, deassert: u16) -> String {
 
 /// Puts the thresholds of a sensor in force, or out of it.
 ///
-/// Where a machine is off its fans stand still, which is no failure of theirs.
+/// Where a machine is off its fans stand still, which is no failure of theirs. Their values go
+/// along: ipmi_sim 2.0.33 refuses the command without them, whatever its manual says.
 #[must_use]
 pub fn thresholds(sensor: &Sensor, analog: &Analog, in_force: bool) -> String {
     let mask = if in_force { sdr::thresholds(analog) } else { 0 };
+    let limits = analog
+        .thresholds
+        .map(|limit| limit.map_or(0, |limit| analog.raw(limit)));
+    let [a, b, c, d, e, f] = limits;
     format!(
-        "sensor_set_threshold 0x20 0 {:#x} settable {mask:06b}",
-        sensor.number
+        "sensor_set_threshold 0x20 0 {:#x} settable {mask:06b}{}",
+        sensor.number,
+        bytes(&[f, e, d, c, b, a])
     )
 }
 

@@ -1,6 +1,8 @@
 //! BMCs: ipmi_sim, the front before it, what its module asks of the node, and what it tells of the
 //! node's hardware.
 
+pub mod ask;
+pub mod bank;
 pub mod control;
 pub mod emu;
 pub mod front;

@@ -1,9 +1,11 @@
 //! The commands, one file each.
 
+mod bmc;
 mod config;
 mod down;
 mod exec;
 mod image;
+mod inspect;
 mod logs;
 mod plan;
 mod power;
@@ -36,6 +38,8 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Logs(options) => logs::run(options, &name()),
         Command::Exec(options) => exec::run(options, &name()),
         Command::Power(options) => power::run(options, &name()),
+        Command::Bmc(options) => bmc::run(options, &name()),
+        Command::Inspect(options) => inspect::run(options, project),
         Command::Plan(options) => plan::run(options, project),
         Command::Config(options) => config::run(options, project),
         Command::Image(options) => image::run(options),

@@ -156,8 +156,15 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
                     _ => {}
                 }
             }
-            Some(Reply::Refused { message }) => return Err(Failure::failed(message)),
-            Some(Reply::Members { .. } | Reply::Power { .. }) => {}
+            Some(Reply::Refused { message } | Reply::Unknown { message }) => {
+                return Err(Failure::failed(message));
+            }
+            Some(
+                Reply::Members { .. }
+                | Reply::Power { .. }
+                | Reply::Sensors { .. }
+                | Reply::Inspection(_),
+            ) => {}
             Some(Reply::Done) if !hold => return Ok(0),
             Some(Reply::Done) | None => {
                 let log = dir.supervisor_log();

@@ -62,6 +62,7 @@ impl Board {
                 return;
             }
             What::Log { .. }
+            | What::Sensor { .. }
             | What::Made { .. }
             | What::Up { .. }
             | What::Failed { .. }

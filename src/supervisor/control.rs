@@ -1,4 +1,4 @@
-//! The control socket: answers `nsplay ps`, `logs`, `power`, `down` and the `up` that waits.
+//! The control socket: answers `nsplay ps`, `logs`, `power`, `bmc`, `inspect`, `down` and the `up` that waits.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,9 +13,11 @@ use tokio::task::JoinSet;
 
 use super::board::Board;
 use super::protocol::{Reply, Request};
+use super::sensors::Sensors;
 use crate::event::{Event, What};
+use crate::inspect::Inspection;
 use crate::journal::{self, Journal};
-use crate::lab::Name;
+use crate::lab::{Lab, Name};
 use crate::node::power::{Door, Node};
 
 /// A request is one short line; who sends more is no client of ours.
@@ -34,6 +36,10 @@ pub struct Desk {
     pub board: Board,
     /// The nodes, once they are there.
     pub nodes: std::rc::Rc<std::cell::RefCell<BTreeMap<Name, Node>>>,
+    /// What their BMCs measure.
+    pub sensors: std::rc::Rc<std::cell::RefCell<BTreeMap<Name, Sensors>>>,
+    /// The lab.
+    pub lab: std::rc::Rc<Lab>,
     /// Takes the lab down; says who asked.
     pub down: mpsc::UnboundedSender<String>,
 }
@@ -112,13 +118,7 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
         Request::Power { node, order } => {
             let found = desk.nodes.borrow().get(&node).cloned();
             let Some(found) = found else {
-                let names: Vec<String> = desk
-                    .nodes
-                    .borrow()
-                    .keys()
-                    .map(ToString::to_string)
-                    .collect();
-                let message = format!("no node `{node}`; the lab has: {}", names.join(", "));
+                let message = no_node(&desk, &node);
                 return client.last(&Reply::Refused { message }).await;
             };
             if let Some(order) = order
@@ -130,11 +130,41 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             client.send(&Reply::Power { power }).await?;
             client.last(&Reply::Done).await
         }
+        Request::Bmc { node, ask } => {
+            let found = desk.sensors.borrow().get(&node).cloned();
+            let answer = match found {
+                None => Err(no_node(&desk, &node)),
+                Some(sensors) => sensors.answer(&ask).map_err(|refusal| refusal.to_string()),
+            };
+            client.answer(answer).await
+        }
+        Request::Inspect { node } => {
+            let of_name = |known: &&crate::lab::Node| known.name == node;
+            let answer = match desk.lab.nodes.iter().find(of_name) {
+                None => Err(no_node(&desk, &node)),
+                Some(found) => {
+                    let power = desk.nodes.borrow().get(&node).map(Node::power);
+                    let inspection = Inspection::of(&desk.lab, found, power);
+                    Ok(Some(Reply::Inspection(Box::new(inspection))))
+                }
+            };
+            client.answer(answer).await
+        }
         Request::Down { by } => {
             let _ = desk.down.send(by);
             client.last(&Reply::Done).await
         }
     }
+}
+
+fn no_node(desk: &Desk, node: &Name) -> String {
+    let names: Vec<&str> = desk
+        .lab
+        .nodes
+        .iter()
+        .map(|node| node.name.as_str())
+        .collect();
+    format!("no node `{node}`; the lab has: {}", names.join(", "))
 }
 
 /// Until when a client wants events.
@@ -165,6 +195,19 @@ impl Client {
     async fn last(&mut self, reply: &Reply) -> io::Result<()> {
         self.send(reply).await?;
         self.write.flush().await
+    }
+
+    /// Sends what was found, or why nothing was.
+    async fn answer(&mut self, answer: Result<Option<Reply>, String>) -> io::Result<()> {
+        match answer {
+            Ok(reply) => {
+                if let Some(reply) = reply {
+                    self.send(&reply).await?;
+                }
+                self.last(&Reply::Done).await
+            }
+            Err(message) => self.last(&Reply::Unknown { message }).await,
+        }
     }
 
     /// Sends what has happened, then what happens, until the client leaves or has what it wants.

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::probe;
+use super::sensors::Sensors;
 use crate::event::What;
 use crate::files;
 use crate::kernel::process::{self, Spawn};
@@ -52,6 +53,8 @@ pub struct Start {
     pub program: Program,
     /// Kept open until it has started.
     pub inherit: Vec<OwnedFd>,
+    /// Who speaks to it; its input is open and empty when nobody does.
+    pub speaker: Option<Sensors>,
 }
 
 /// What keeping a program needs beside the program.
@@ -165,8 +168,13 @@ async fn once(
     })
     .map_err(|error| io::Error::new(error.kind(), format!("cannot start {what}: {error}")))?;
     let mut child = with.host.reaper.expect(spawned.pid);
-    // The end of its input would tell ipmi_sim to end.
-    let _stdin = spawned.stdin;
+    let _silent = match &start.speaker {
+        Some(speaker) => {
+            speaker.attach(spawned.stdin);
+            None
+        }
+        None => Some(spawned.stdin),
+    };
     let last = Rc::new(RefCell::new(VecDeque::new()));
     let pipes = [spawned.stdout, spawned.stderr].map(|pipe| {
         let (journal, member, what) = (journal.clone(), member.clone(), what.clone());

@@ -11,6 +11,7 @@ pub mod launch;
 mod probe;
 pub mod protocol;
 mod publish;
+mod sensors;
 mod view;
 
 use std::cell::RefCell;
@@ -49,6 +50,7 @@ use board::Board;
 use control::Desk;
 use handover::Handover;
 use keep::{Keep, Start, keep};
+use sensors::Sensors;
 
 /// Clients that listen read their last line in milliseconds; one that hangs is not waited for.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -118,6 +120,7 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
     let began = Instant::now();
     let journal = Journal::begin(&dir.log())?;
     let nodes = Rc::new(RefCell::new(BTreeMap::new()));
+    let sensors = Rc::new(RefCell::new(BTreeMap::new()));
     let (down, mut asked_down) = mpsc::unbounded_channel();
     let (farewell, last_call) = mpsc::channel(1);
     let desk = Desk {
@@ -126,6 +129,8 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
         journal: journal.clone(),
         board: Board::follow(&plan, &journal),
         nodes: Rc::clone(&nodes),
+        sensors: Rc::clone(&sensors),
+        lab: Rc::new(plan.lab.clone()),
         down: down.clone(),
     };
     let listener = std::os::unix::net::UnixListener::from(adopt(control)?);
@@ -146,7 +151,7 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
         .map(adopt)
         .collect::<io::Result<Vec<_>>>()?;
     let coming_up = async {
-        lab.up(published, &nodes).await?;
+        lab.up(published, &nodes, &sensors).await?;
         let took_ms = began.elapsed().as_secs_f64() * 1000.0;
         journal.say(What::Up { took_ms });
         std::future::pending::<Result<(), String>>().await
@@ -190,6 +195,7 @@ impl Coming<'_> {
         &self,
         published: Vec<OwnedFd>,
         nodes: &RefCell<BTreeMap<Name, Node>>,
+        sensors: &RefCell<BTreeMap<Name, Sensors>>,
     ) -> Result<(), String> {
         self.plan
             .notes
@@ -208,6 +214,9 @@ impl Coming<'_> {
             let front = front::start(&host, &machine.node, node.clone())
                 .map_err(|error| format!("cannot open the BMC's port of node `{name}`: {error}"))?;
             spawn_local(front);
+            let watched =
+                Sensors::follow(&self.plan.lab, &machine.node, node.clone(), self.journal);
+            sensors.borrow_mut().insert(name.clone(), watched);
             nodes.borrow_mut().insert(name.clone(), node);
         }
         for (socket, publish) in published.into_iter().zip(&self.plan.publish) {
@@ -224,6 +233,7 @@ impl Coming<'_> {
                 Ok(Start {
                     program: program.clone(),
                     inherit: Vec::new(),
+                    speaker: None,
                 })
             };
             let restart = Rc::new(Notify::new());
@@ -239,7 +249,8 @@ impl Coming<'_> {
             });
             let (machine, binary) = (machine.clone(), self.plan.ipmi_sim.clone());
             let name = machine.node.name.clone();
-            let start = move || start_bmc(&machine, &binary, &bmc);
+            let sensors = sensors.borrow().get(&name).cloned()?;
+            let start = move || start_bmc(&machine, &binary, &bmc, &sensors);
             Some(self.keep(&host, &name, "bmc: ", restart, Box::new(start)))
         });
         let waiting: Vec<_> = services.chain(bmcs).collect();
@@ -322,13 +333,19 @@ impl Coming<'_> {
 }
 
 /// A BMC as it is started this time, with a line of its own to the node.
-fn start_bmc(machine: &Machine, binary: &Path, bmc: &Rc<Bmc>) -> io::Result<Start> {
+fn start_bmc(
+    machine: &Machine,
+    binary: &Path,
+    bmc: &Rc<Bmc>,
+    sensors: &Sensors,
+) -> io::Result<Start> {
     let (ours, theirs) = bmc::control::pair()?;
     spawn_local(bmc::control::serve(ours, Rc::clone(bmc)));
     let program = ipmi_sim::program(&machine.node, binary, theirs.as_raw_fd());
     Ok(Start {
         program,
         inherit: vec![theirs],
+        speaker: Some(sensors.clone()),
     })
 }
 

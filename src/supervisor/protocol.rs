@@ -7,7 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::bmc::ask::{Ask, Reading};
 use crate::event::Event;
+use crate::inspect::Inspection;
 use crate::lab::Name;
 use crate::node::{Order, Power};
 
@@ -34,6 +36,19 @@ pub enum Request {
         /// The order; none asks for the state.
         order: Option<Order>,
     },
+    /// Something of a node's BMC.
+    Bmc {
+        /// The node.
+        node: Name,
+        /// What.
+        #[serde(flatten)]
+        ask: Ask,
+    },
+    /// What a node is.
+    Inspect {
+        /// The node.
+        node: Name,
+    },
     /// The end of the lab.
     Down {
         /// Who or what asks for it.
@@ -57,8 +72,20 @@ pub enum Reply {
         /// What it is.
         power: Power,
     },
+    /// What the sensors of a BMC show.
+    Sensors {
+        /// In the order of their numbers.
+        readings: Vec<Reading>,
+    },
+    /// What a node is.
+    Inspection(Box<Inspection>),
     /// It is done.
     Done,
+    /// What was asked for is not there, or cannot be so; nothing was done.
+    Unknown {
+        /// What, and what there is.
+        message: String,
+    },
     /// It cannot be done.
     Refused {
         /// Why.

@@ -1,0 +1,176 @@
+//! What a node is: everything that its inventory, its BMC and its SMBIOS say, in one place.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::lab::profile::{SensorKind, Thousandths};
+use crate::lab::{Identity, Lab, Name, Node};
+use crate::node::Power;
+
+/// A node, as `nsplay inspect` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// The node.
+    pub node: Name,
+    /// Its lab.
+    pub lab: Name,
+    /// Whether it is on; none when the lab is not up.
+    pub power: Option<Power>,
+    /// What kind of server it shows itself as.
+    pub profile: Name,
+    /// Its names and numbers.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// Virtual CPUs.
+    pub cpus: u8,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Size of the disk in MiB.
+    pub disk_mib: Option<u64>,
+    /// The kind of its NIC.
+    pub nic: String,
+    /// The MAC address of its NIC.
+    pub mac: String,
+    /// The firmware that starts it.
+    pub firmware: String,
+    /// What SMBIOS says of that firmware: vendor, version, date.
+    pub bios: [String; 3],
+    /// Its BMC.
+    pub bmc: Controller,
+    /// Its sensors, in the order of their numbers.
+    pub sensors: Vec<Sensor>,
+}
+
+/// A node's BMC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Controller {
+    /// Its address in the lab.
+    pub address: Ipv4Addr,
+    /// Where the host reaches it.
+    pub published: Option<SocketAddr>,
+    /// The administrator's name.
+    pub user: String,
+    /// The IANA enterprise number of who made it.
+    pub manufacturer_id: u32,
+    /// The maker's number for the product.
+    pub product_id: u16,
+    /// The firmware's version.
+    pub firmware: String,
+}
+
+/// A sensor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sensor {
+    /// Its number.
+    pub number: u8,
+    /// Its name.
+    pub name: String,
+    /// Its type, as a profile spells it.
+    pub kind: String,
+    /// What it shows when the node is on, with its unit; none for one without a value.
+    pub nominal: Option<String>,
+}
+
+impl Inspection {
+    /// Everything about `node` of `lab`.
+    #[must_use]
+    pub fn of(lab: &Lab, node: &Node, power: Option<Power>) -> Self {
+        let (profile, bios) = (&node.profile, &node.profile.bios);
+        let (major, minor) = profile.bmc.firmware;
+        let sensors = profile.sensors.iter().map(|sensor| {
+            let (kind, nominal) = match &sensor.kind {
+                SensorKind::Discrete(kind) => (kind.to_string(), None),
+                SensorKind::Analog(analog) => {
+                    let (value, unit) = (Thousandths(analog.on), analog.quantity.unit());
+                    (analog.quantity.to_string(), Some(format!("{value} {unit}")))
+                }
+            };
+            Sensor {
+                number: sensor.number,
+                name: sensor.name.clone(),
+                kind,
+                nominal,
+            }
+        });
+        Self {
+            node: node.name.clone(),
+            lab: lab.name.clone(),
+            power,
+            profile: profile.name.clone(),
+            identity: node.identity.clone(),
+            cpus: node.cpus,
+            memory_mib: node.memory_mib,
+            disk_mib: node.disk_mib,
+            nic: node.nic.to_string(),
+            mac: node.mac.to_string(),
+            firmware: node.firmware.to_string(),
+            bios: [&bios.vendor, &bios.version, &bios.date].map(String::clone),
+            bmc: Controller {
+                address: node.address,
+                published: node.bmc.publish,
+                user: node.bmc.user.clone(),
+                manufacturer_id: profile.bmc.manufacturer_id,
+                product_id: profile.bmc.product_id,
+                firmware: format!("{major}.{minor:02}"),
+            },
+            sensors: sensors.collect(),
+        }
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<15} {value}");
+        let (identity, bmc) = (&self.identity, &self.bmc);
+        line("Node", &self.node)?;
+        line("Lab", &self.lab)?;
+        match self.power {
+            Some(power) => line("Power", &power)?,
+            None => line("Power", &"the lab is not up")?,
+        }
+        line("Profile", &self.profile)?;
+        line("Manufacturer", &identity.manufacturer)?;
+        line("Product", &identity.product)?;
+        line("Part number", &identity.part_number)?;
+        line("Serial", &identity.serial)?;
+        line("Asset tag", &identity.asset_tag)?;
+        line("UUID", &identity.uuid)?;
+        line("CPUs", &self.cpus)?;
+        line("Memory", &format_args!("{} MiB", self.memory_mib))?;
+        match self.disk_mib {
+            Some(mib) => line("Disk", &format_args!("{mib} MiB"))?,
+            None => line("Disk", &"none")?,
+        }
+        line("NIC", &format_args!("{}, {}", self.nic, self.mac))?;
+        let [vendor, version, date] = &self.bios;
+        line("Firmware", &self.firmware)?;
+        line(
+            "SMBIOS firmware",
+            &format_args!("{vendor} {version}, {date}"),
+        )?;
+        let at = match bmc.published {
+            Some(published) => format!("{}, published on {published}", bmc.address),
+            None => bmc.address.to_string(),
+        };
+        line("BMC", &at)?;
+        line(
+            "BMC device id",
+            &format_args!(
+                "manufacturer {}, product {}, firmware {}",
+                bmc.manufacturer_id, bmc.product_id, bmc.firmware
+            ),
+        )?;
+        writeln!(f, "Sensors")?;
+        for sensor in &self.sensors {
+            let nominal = sensor.nominal.as_deref().unwrap_or_default();
+            let row = format!(
+                "  {:>3} {:<16}  {:<13} {nominal}",
+                sensor.number, sensor.name, sensor.kind
+            );
+            writeln!(f, "{}", row.trim_end())?;
+        }
+        Ok(())
+    }
+}
