@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::lab::Name;
+use crate::lab::{Fault, Name};
 
 /// The bare-metal lab that runs anywhere Linux runs
 ///
@@ -164,7 +164,28 @@ pub enum Bmc {
         #[arg(long, value_name = "HEX", conflicts_with_all = ["sensor", "event", "deassert"])]
         raw: Option<String>,
     },
-    /// End everything that was set
+    /// Give the BMC a fault; without one, list those that it has
+    ///
+    /// unreachable: no request reaches it over the network.
+    /// slow=500ms: each answer comes so much later.
+    /// loss=30%: so many datagrams are lost, each way.
+    /// sessions-full: no session can be opened.
+    /// cold-reset: it restarts, and is away for 2 s or as long as --for says.
+    /// power-loss: the mains fail; at the end the power restore policy decides.
+    /// stuck-power: power orders are accepted, and nothing happens.
+    /// ignored-boot-device: the boot device reads back, and is not booted from.
+    #[command(verbatim_doc_comment)]
+    Fault {
+        /// The node
+        #[arg(value_parser = Name::new)]
+        node: Name,
+        /// The fault
+        fault: Option<Fault>,
+        /// How long it lasts; else until `nsplay bmc clear NODE`
+        #[arg(long = "for", value_name = "SECONDS", value_parser = seconds, requires = "fault")]
+        lasts: Option<f64>,
+    },
+    /// End everything that was set, and all faults
     Clear {
         /// The node
         #[arg(value_parser = Name::new)]

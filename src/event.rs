@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::Name;
+use crate::lab::{Fault, Name};
 use crate::node::Power;
 
 /// Something that happened in a lab.
@@ -79,6 +79,18 @@ pub enum What {
         sensor: String,
         /// What it does, as the end of a sentence.
         text: String,
+    },
+    /// A node's BMC has a fault that it was told to have, or has it no more.
+    Fault {
+        /// The node.
+        node: Name,
+        /// The fault.
+        fault: Fault,
+        /// Whether it begins; else it ends.
+        on: bool,
+        /// How long it lasts, in milliseconds; none until it is cleared.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lasts_ms: Option<u64>,
     },
     /// All services answer and all nodes that should be on are.
     Up {

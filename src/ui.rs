@@ -101,6 +101,19 @@ impl Printer {
             What::Sensor { node, sensor, text } => {
                 self.mark("*", &format!("{node}: sensor `{sensor}` {text}"));
             }
+            What::Fault {
+                node,
+                fault,
+                on,
+                lasts_ms,
+            } => {
+                let text = match (on, lasts_ms) {
+                    (true, Some(ms)) => format!("begins, for {} s", *ms as f64 / 1000.0),
+                    (true, None) => format!("begins; `nsplay bmc clear {node}` ends it"),
+                    (false, _) => "is over".to_owned(),
+                };
+                self.mark("*", &format!("{node}: the fault {fault} {text}"));
+            }
             What::Up { took_ms } => self.mark("+", &format!("{:<45} up {took_ms:>6.0} ms", "lab")),
             What::Failed { message } => self.mark("!", message),
             What::Note { text } => self.mark("-", text),

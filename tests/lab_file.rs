@@ -78,9 +78,11 @@ fn every_bad_lab_file_is_refused_with_all_that_is_wrong_with_it() {
 fn the_rendered_default_lab_names_every_key() {
     insta::assert_snapshot!(render(&lab("")));
     // Nobody is a user by default.
-    let text = render(&lab(
-        "[node.node1.bmc.users.somebody]\npassword = \"secret\"",
-    ));
+    let text = render(&lab("[node.node1.bmc]\n\
+         scenario = [{ at = \"1m\", fault = \"loss=5%\", for = \"90s\" }, \
+         { at = \"2m\", sensor = \"Inlet Temp\", value = \"20..90\", over = \"60s\" }, \
+         { at = \"5m\", clear = true }]\n\
+         [node.node1.bmc.users.somebody]\npassword = \"secret\""));
     for (_, keys) in KEYS {
         for key in *keys {
             let spelled = text.contains(&format!("{key} = "))

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lab::Fault;
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
@@ -28,6 +30,13 @@ pub enum Ask {
     Raw {
         /// The 13 bytes after the record's type, as 26 hexadecimal digits.
         bytes: String,
+    },
+    /// The BMC has a fault from now on.
+    Fault {
+        /// The fault; none asks which there are.
+        fault: Option<Fault>,
+        /// How long, in milliseconds; none until it is cleared.
+        lasts_ms: Option<u64>,
     },
     /// Everything that was pretended ends.
     Clear,

@@ -15,16 +15,13 @@ use tokio::net::UnixDatagram;
 use tokio::time::sleep;
 
 use super::Bmc;
+use crate::lab::Fault;
 use crate::node::chassis::{Identify, LastEvent, Policy};
-use crate::node::faults::Fault;
 use crate::node::power::{Door, Node};
 use crate::node::{Order, Power};
 
 /// No question is longer.
 const MOST: usize = 256;
-
-/// How long a BMC that was told to reset itself is away; iron takes a minute or two.
-const AWAY: Duration = Duration::from_secs(2);
 
 /// The answer to Cold Reset is on its way by then.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(100);
@@ -129,7 +126,7 @@ fn ipmi(command: (u8, u8), channel: u8, data: &[u8], bmc: &Rc<Bmc>) -> Result<Ve
             let bmc = Rc::clone(bmc);
             tokio::task::spawn_local(async move {
                 sleep(ANSWERED_WITHIN).await;
-                bmc.cold_reset(AWAY);
+                bmc.begin(Fault::ColdReset, None);
             });
             Ok(Vec::new())
         }

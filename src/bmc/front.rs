@@ -17,8 +17,7 @@ use std::time::Duration;
 use super::ipmi_sim::RMCP_PORT;
 use super::rmcp::{self, Packet, Rakp1};
 use super::users::Users;
-use crate::lab;
-use crate::node::faults::Fault;
+use crate::lab::{self, Fault};
 use crate::node::power::{Host, Node};
 use crate::relay::{self, Fate, Gate};
 

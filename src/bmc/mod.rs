@@ -19,13 +19,22 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::sleep;
 
-use crate::node::faults::Fault;
-use crate::node::power::Node;
+use crate::event::What;
+use crate::journal::Journal;
+use crate::lab::{Fault, Name};
+use crate::node::Order;
+use crate::node::power::{Door, Node};
 use lan::Lan;
 
 /// A BMC, for as long as its lab lives: what outlasts each ipmi_sim.
 pub struct Bmc {
+    /// The node's name.
+    pub name: Name,
+    /// Who is told.
+    pub journal: Journal,
     /// The machine that it controls, which keeps the chassis' state.
     pub node: Node,
     /// Its LAN configuration.
@@ -34,15 +43,61 @@ pub struct Bmc {
     pub restart: Rc<Notify>,
 }
 
+/// How long a BMC that resets itself is away, unless it is told otherwise; iron takes a minute or
+/// two.
+pub const RESET_TAKES: Duration = Duration::from_secs(2);
+
 impl Bmc {
-    /// Ends ipmi_sim with all its sessions, and lets nobody reach its successor for a while.
-    pub fn cold_reset(&self, away: Duration) {
-        let chassis = self.node.chassis();
-        chassis
-            .borrow_mut()
-            .faults
-            .begin(Fault::ColdReset, Some(away));
-        self.restart.notify_one();
+    /// Begins a fault, which ends by itself after `lasts`, if that is given.
+    pub fn begin(self: &Rc<Self>, fault: Fault, lasts: Option<Duration>) {
+        let lasts = lasts.or((fault == Fault::ColdReset).then_some(RESET_TAKES));
+        let number = self.node.chassis().borrow_mut().faults.begin(fault);
+        self.tell(fault, lasts, true);
+        match fault {
+            Fault::ColdReset => self.restart.notify_one(),
+            Fault::PowerLoss => {
+                self.restart.notify_one();
+                self.node.order(Order::Off, Door::Mains);
+            }
+            Fault::Unreachable
+            | Fault::Slow(_)
+            | Fault::Loss(_)
+            | Fault::SessionsFull
+            | Fault::StuckPower
+            | Fault::IgnoredBootDevice => {}
+        }
+        if let Some(lasts) = lasts {
+            let bmc = Rc::clone(self);
+            spawn_local(async move {
+                sleep(lasts).await;
+                let over = bmc.node.chassis().borrow_mut().faults.end(number);
+                if over {
+                    bmc.is_over(fault);
+                }
+            });
+        }
+    }
+
+    /// Ends all faults.
+    pub fn clear(&self) {
+        let faults = self.node.chassis().borrow_mut().faults.clear();
+        faults.into_iter().for_each(|fault| self.is_over(fault));
+    }
+
+    fn is_over(&self, fault: Fault) {
+        self.tell(fault, None, false);
+        if fault == Fault::PowerLoss && self.node.comes_on() {
+            self.node.order(Order::On, Door::Mains);
+        }
+    }
+
+    fn tell(&self, fault: Fault, lasts: Option<Duration>, on: bool) {
+        self.journal.say(What::Fault {
+            node: self.name.clone(),
+            fault,
+            on,
+            lasts_ms: lasts.map(|lasts| u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX)),
+        });
     }
 }
 

@@ -48,22 +48,33 @@ pub fn run(options: &cli::Bmc, lab: &Name) -> Result<u8, Failure> {
             };
             (node, ask, false)
         }
+        cli::Bmc::Fault { node, fault, lasts } => {
+            let ask = Ask::Fault {
+                fault: *fault,
+                lasts_ms: lasts.map(|seconds| (seconds * 1000.0) as u64),
+            };
+            (node, ask, false)
+        }
         cli::Bmc::Clear { node } => (node, Ask::Clear, false),
         cli::Bmc::Sensors { node, json } => (node, Ask::Sensors, *json),
     };
     let node = node.clone();
     let mut failed = None;
-    Client::to_lab(&RunDir::new(lab), &Request::Bmc { node, ask })?.replies(|reply| {
-        if let Reply::Sensors { readings } = reply {
-            match json {
-                false => table(&readings),
-                true => match serde_json::to_string_pretty(&readings) {
-                    Ok(text) => ui::data(&format!("{text}\n")),
-                    Err(error) => failed = Some(Failure::failed(error.to_string())),
-                },
+    Client::to_lab(&RunDir::new(lab), &Request::Bmc { node, ask })?.replies(
+        |reply| match reply {
+            Reply::Sensors { readings } if json => match serde_json::to_string_pretty(&readings) {
+                Ok(text) => ui::data(&format!("{text}\n")),
+                Err(error) => failed = Some(Failure::failed(error.to_string())),
+            },
+            Reply::Sensors { readings } => table(&readings),
+            Reply::Faults { faults } => {
+                faults
+                    .iter()
+                    .for_each(|fault| ui::data(&format!("{fault}\n")));
             }
-        }
-    })?;
+            _ => {}
+        },
+    )?;
     failed.map_or(Ok(0), Err)
 }
 

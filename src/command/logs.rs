@@ -50,7 +50,10 @@ fn wanted(event: &Event, members: &[Name]) -> bool {
         What::Log { member, .. } | What::Ready { member, .. } | What::Exited { member, .. } => {
             member
         }
-        What::Power { node, .. } | What::Identify { node, .. } | What::Sensor { node, .. } => node,
+        What::Power { node, .. }
+        | What::Identify { node, .. }
+        | What::Sensor { node, .. }
+        | What::Fault { node, .. } => node,
         What::Made { .. }
         | What::Up { .. }
         | What::Failed { .. }

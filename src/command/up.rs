@@ -163,6 +163,7 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
                 Reply::Members { .. }
                 | Reply::Power { .. }
                 | Reply::Sensors { .. }
+                | Reply::Faults { .. }
                 | Reply::Inspection(_),
             ) => {}
             Some(Reply::Done) if !hold => return Ok(0),

@@ -3,6 +3,7 @@
 //! How a lab file spells them is [`mod@file`]'s; what is made of them on a host
 //! is decided by [`plan`](crate::plan).
 
+pub mod fault;
 pub mod file;
 pub mod mac;
 pub mod name;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+pub use fault::Fault;
 pub use mac::Mac;
 pub use name::{LinkName, Name};
 pub use profile::{Identity, Profile};
@@ -162,8 +164,43 @@ pub struct Bmc {
     pub password: String,
     /// More users, after the administrator.
     pub users: Vec<User>,
+    /// What it is told to pretend, and when.
+    pub scenario: Vec<Act>,
     /// Where the host can reach it over UDP, if anywhere.
     pub publish: Option<SocketAddr>,
+}
+
+/// Something that a BMC is told to pretend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// How long after the lab is up.
+    pub at: Duration,
+    /// What.
+    pub deed: Deed,
+}
+
+/// What a BMC can be told to pretend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// It has a fault.
+    Fault {
+        /// Which.
+        fault: Fault,
+        /// How long; none until everything is cleared.
+        lasts: Option<Duration>,
+    },
+    /// A sensor shows something.
+    Sensor {
+        /// Its name.
+        sensor: String,
+        /// A value, two of them as `FROM..TO`, or words for states.
+        value: String,
+        /// How long the way from one value to the other takes.
+        over: Option<Duration>,
+    },
+    /// Everything that it pretended ends.
+    Clear,
 }
 
 /// A user of a BMC beside its administrator.

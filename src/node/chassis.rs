@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::faults::{Fault, Faults};
+use super::faults::Faults;
 use super::memory::Kept;
-use crate::lab::BootDevice;
+use crate::lab::{BootDevice, Fault};
 
 /// The parameters and states of the chassis commands.
 #[derive(Debug)]

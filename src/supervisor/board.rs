@@ -63,6 +63,7 @@ impl Board {
             }
             What::Log { .. }
             | What::Sensor { .. }
+            | What::Fault { .. }
             | What::Made { .. }
             | What::Up { .. }
             | What::Failed { .. }

@@ -1,6 +1,5 @@
 //! The control socket: answers `nsplay ps`, `logs`, `power`, `bmc`, `inspect`, `down` and the `up` that waits.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -13,12 +12,12 @@ use tokio::task::JoinSet;
 
 use super::board::Board;
 use super::protocol::{Reply, Request};
-use super::sensors::Sensors;
+use super::server::Servers;
 use crate::event::{Event, What};
 use crate::inspect::Inspection;
 use crate::journal::{self, Journal};
 use crate::lab::{Lab, Name};
-use crate::node::power::{Door, Node};
+use crate::node::power::Door;
 
 /// A request is one short line; who sends more is no client of ours.
 const LONGEST_REQUEST: u64 = 64 << 10;
@@ -35,9 +34,7 @@ pub struct Desk {
     /// How everyone is.
     pub board: Board,
     /// The nodes, once they are there.
-    pub nodes: std::rc::Rc<std::cell::RefCell<BTreeMap<Name, Node>>>,
-    /// What their BMCs measure.
-    pub sensors: std::rc::Rc<std::cell::RefCell<BTreeMap<Name, Sensors>>>,
+    pub servers: Servers,
     /// The lab.
     pub lab: std::rc::Rc<Lab>,
     /// Takes the lab down; says who asked.
@@ -116,8 +113,7 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             client.last(&Reply::Done).await
         }
         Request::Power { node, order } => {
-            let found = desk.nodes.borrow().get(&node).cloned();
-            let Some(found) = found else {
+            let Some(found) = desk.servers.node(&node) else {
                 let message = no_node(&desk, &node);
                 return client.last(&Reply::Refused { message }).await;
             };
@@ -131,10 +127,9 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             client.last(&Reply::Done).await
         }
         Request::Bmc { node, ask } => {
-            let found = desk.sensors.borrow().get(&node).cloned();
-            let answer = match found {
+            let answer = match desk.servers.get(&node) {
                 None => Err(no_node(&desk, &node)),
-                Some(sensors) => sensors.answer(&ask).map_err(|refusal| refusal.to_string()),
+                Some(server) => server.answer(&ask).map_err(|refusal| refusal.to_string()),
             };
             client.answer(answer).await
         }
@@ -143,7 +138,7 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             let answer = match desk.lab.nodes.iter().find(of_name) {
                 None => Err(no_node(&desk, &node)),
                 Some(found) => {
-                    let power = desk.nodes.borrow().get(&node).map(Node::power);
+                    let power = desk.servers.node(&node).map(|node| node.power());
                     let inspection = Inspection::of(&desk.lab, found, power);
                     Ok(Some(Reply::Inspection(Box::new(inspection))))
                 }

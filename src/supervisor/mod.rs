@@ -12,10 +12,10 @@ mod probe;
 pub mod protocol;
 mod publish;
 mod sensors;
+mod server;
 mod view;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -51,6 +51,7 @@ use control::Desk;
 use handover::Handover;
 use keep::{Keep, Start, keep};
 use sensors::Sensors;
+use server::{Server, Servers};
 
 /// Clients that listen read their last line in milliseconds; one that hangs is not waited for.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -119,8 +120,7 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
     } = handover;
     let began = Instant::now();
     let journal = Journal::begin(&dir.log())?;
-    let nodes = Rc::new(RefCell::new(BTreeMap::new()));
-    let sensors = Rc::new(RefCell::new(BTreeMap::new()));
+    let servers = Servers::default();
     let (down, mut asked_down) = mpsc::unbounded_channel();
     let (farewell, last_call) = mpsc::channel(1);
     let desk = Desk {
@@ -128,8 +128,7 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
         log: dir.log(),
         journal: journal.clone(),
         board: Board::follow(&plan, &journal),
-        nodes: Rc::clone(&nodes),
-        sensors: Rc::clone(&sensors),
+        servers: servers.clone(),
         lab: Rc::new(plan.lab.clone()),
         down: down.clone(),
     };
@@ -151,16 +150,21 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
         .map(adopt)
         .collect::<io::Result<Vec<_>>>()?;
     let coming_up = async {
-        lab.up(published, &nodes, &sensors).await?;
+        lab.up(published, &servers).await?;
         let took_ms = began.elapsed().as_secs_f64() * 1000.0;
         journal.say(What::Up { took_ms });
+        for node in &plan.lab.nodes {
+            if let Some(server) = servers.get(&node.name) {
+                server.play(node.bmc.scenario.clone());
+            }
+        }
         std::future::pending::<Result<(), String>>().await
     };
     tokio::select! {
         Some(by) = asked_down.recv() => journal.say(What::Down { by }),
         Err(message) = coming_up => journal.say(What::Failed { message }),
     }
-    nodes.borrow().values().for_each(Node::remember);
+    servers.remember();
     // Processes go first, so that nothing of the lab acts while it says goodbye.
     kill_all();
     drop(farewell);
@@ -191,12 +195,7 @@ struct Coming<'a> {
 
 impl Coming<'_> {
     /// Carries the plan out; returns when everything answers, or with why it does not.
-    async fn up(
-        &self,
-        published: Vec<OwnedFd>,
-        nodes: &RefCell<BTreeMap<Name, Node>>,
-        sensors: &RefCell<BTreeMap<Name, Sensors>>,
-    ) -> Result<(), String> {
+    async fn up(&self, published: Vec<OwnedFd>, servers: &Servers) -> Result<(), String> {
         self.plan
             .notes
             .iter()
@@ -214,10 +213,16 @@ impl Coming<'_> {
             let front = front::start(&host, &machine.node, node.clone())
                 .map_err(|error| format!("cannot open the BMC's port of node `{name}`: {error}"))?;
             spawn_local(front);
-            let watched =
+            let sensors =
                 Sensors::follow(&self.plan.lab, &machine.node, node.clone(), self.journal);
-            sensors.borrow_mut().insert(name.clone(), watched);
-            nodes.borrow_mut().insert(name.clone(), node);
+            let bmc = Rc::new(Bmc {
+                name: name.clone(),
+                journal: self.journal.clone(),
+                node,
+                lan: RefCell::new(lan(&self.plan.lab, &machine.node)),
+                restart: Rc::default(),
+            });
+            servers.add(name.clone(), Server { bmc, sensors });
         }
         for (socket, publish) in published.into_iter().zip(&self.plan.publish) {
             spawn_local(publish::relay(socket, publish.to.clone()));
@@ -240,24 +245,17 @@ impl Coming<'_> {
             self.keep(&host, &service.member, "", restart, Box::new(start))
         });
         let bmcs = self.plan.machines.iter().filter_map(|machine| {
-            let node = nodes.borrow().get(&machine.node.name).cloned()?;
-            let restart = Rc::new(Notify::new());
-            let bmc = Rc::new(Bmc {
-                node,
-                lan: RefCell::new(lan(&self.plan.lab, &machine.node)),
-                restart: Rc::clone(&restart),
-            });
+            let server = servers.get(&machine.node.name)?;
+            let restart = Rc::clone(&server.bmc.restart);
             let (machine, binary) = (machine.clone(), self.plan.ipmi_sim.clone());
             let name = machine.node.name.clone();
-            let sensors = sensors.borrow().get(&name).cloned()?;
-            let start = move || start_bmc(&machine, &binary, &bmc, &sensors);
+            let start = move || start_bmc(&machine, &binary, &server);
             Some(self.keep(&host, &name, "bmc: ", restart, Box::new(start)))
         });
         let waiting: Vec<_> = services.chain(bmcs).collect();
         let switched = self.plan.machines.iter().map(|machine| async {
             let name = &machine.node.name;
-            let node = nodes.borrow().get(name).cloned();
-            match node {
+            match servers.node(name) {
                 Some(node) if node.comes_on() => node
                     .carry_out(Order::On, Door::Lab)
                     .await
@@ -333,19 +331,14 @@ impl Coming<'_> {
 }
 
 /// A BMC as it is started this time, with a line of its own to the node.
-fn start_bmc(
-    machine: &Machine,
-    binary: &Path,
-    bmc: &Rc<Bmc>,
-    sensors: &Sensors,
-) -> io::Result<Start> {
+fn start_bmc(machine: &Machine, binary: &Path, server: &Server) -> io::Result<Start> {
     let (ours, theirs) = bmc::control::pair()?;
-    spawn_local(bmc::control::serve(ours, Rc::clone(bmc)));
+    spawn_local(bmc::control::serve(ours, Rc::clone(&server.bmc)));
     let program = ipmi_sim::program(&machine.node, binary, theirs.as_raw_fd());
     Ok(Start {
         program,
         inherit: vec![theirs],
-        speaker: Some(sensors.clone()),
+        speaker: Some(server.sensors.clone()),
     })
 }
 

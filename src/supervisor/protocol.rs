@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bmc::ask::{Ask, Reading};
 use crate::event::Event;
 use crate::inspect::Inspection;
-use crate::lab::Name;
+use crate::lab::{Fault, Name};
 use crate::node::{Order, Power};
 
 /// What a client asks for.
@@ -76,6 +76,11 @@ pub enum Reply {
     Sensors {
         /// In the order of their numbers.
         readings: Vec<Reading>,
+    },
+    /// The faults that a BMC has.
+    Faults {
+        /// In the order in which they began.
+        faults: Vec<Fault>,
     },
     /// What a node is.
     Inspection(Box<Inspection>),

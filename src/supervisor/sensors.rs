@@ -142,6 +142,8 @@ impl Sensors {
                 self.tell(sensor, format!("logs {event} {how}"));
             }
             Ask::Raw { bytes } => self.log(raw(bytes)?),
+            // The BMC's, not its sensors'.
+            Ask::Fault { .. } => {}
             Ask::Clear => {
                 let free = self.0.bank.borrow_mut().clear();
                 for sensor in free {

@@ -3,6 +3,7 @@
 mod boot;
 mod children;
 mod endings;
+mod faults;
 mod host;
 mod hostile;
 mod ipmi;

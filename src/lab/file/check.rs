@@ -180,6 +180,7 @@ fn node(
             user: user.value,
             password: file.password.or_else(|| "admin".to_owned()).value,
             users,
+            scenario: file.scenario,
             publish: ports.take(&bmc, "publish", Protocol::Udp, publish),
         },
         vnc: ports.take(&who, "vnc", Protocol::Tcp, vnc),

@@ -11,6 +11,7 @@ mod ports;
 mod profile;
 mod render;
 mod report;
+mod scenario;
 mod spell;
 mod value;
 mod walk;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use toml::Value;
 
+use super::scenario;
 use super::value::{BUILT_IN, spell_duration, spell_size};
 use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
 
@@ -108,6 +109,8 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
     writeln!(out, "user = {}", quoted(&node.bmc.user))?;
     writeln!(out, "password = {}", quoted(&node.bmc.password))?;
     writeln!(out, "publish = {}", publish(node.bmc.publish))?;
+    let scenario = scenario::spell(&node.bmc.scenario, |text| quoted(text));
+    writeln!(out, "scenario = {scenario}")?;
     node.bmc.users.iter().try_for_each(|user| {
         let name = quoted(&user.name);
         writeln!(out, "\n[node.{}.bmc.users.{name}]", node.name)?;

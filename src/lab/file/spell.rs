@@ -12,10 +12,11 @@ use toml::de::DeTable;
 
 use super::Origin;
 use super::report::{Notes, shown};
+use super::scenario::{ACT, scenario};
 use super::walk::{Read, Table};
 use super::{profile, value};
 use crate::lab::{
-    Accel, BootDevice, Firmware, HttpServer, Mac, Name, NicModel, Privilege, Profile, Root,
+    Accel, Act, BootDevice, Firmware, HttpServer, Mac, Name, NicModel, Privilege, Profile, Root,
 };
 
 /// Every table of the language with its keys; `NAME` stands for a node's name.
@@ -28,6 +29,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("node.NAME", NODE),
     ("node.NAME.bmc", BMC),
     ("node.NAME.bmc.users.NAME", USER),
+    ("node.NAME.bmc.scenario", ACT),
 ];
 
 const LAB: &[&str] = &["name", "network", "dhcp", "web", "ssh", "node"];
@@ -58,7 +60,7 @@ const NODE: &[&str] = &[
     "uuid",
     "bmc",
 ];
-const BMC: &[&str] = &["user", "password", "users", "publish"];
+const BMC: &[&str] = &["user", "password", "users", "publish", "scenario"];
 const USER: &[&str] = &["password", "privilege"];
 
 /// Memory and disk sizes in MiB. The upper ends only stop slips of a unit.
@@ -139,6 +141,7 @@ pub(super) struct NodeFile {
     pub(super) user: Read<String>,
     pub(super) password: Read<String>,
     pub(super) users: Vec<UserFile>,
+    pub(super) scenario: Vec<Act>,
     pub(super) publish: Read<Option<SocketAddr>>,
 }
 
@@ -277,6 +280,7 @@ fn node(name: Name, at: usize, entries: &DeTable, origin: &Origin, notes: &Notes
         Read::Absent | Read::Bad => None,
     };
     let bmc = Table::open(notes, &format!("BMC of {scope}"), bmc, BMC);
+    let profile = profile::of_node(&table, origin, notes);
     NodeFile {
         at,
         address: table.read("address", value::address),
@@ -300,7 +304,8 @@ fn node(name: Name, at: usize, entries: &DeTable, origin: &Origin, notes: &Notes
         power_on: table.read("power", value::power),
         soft_timeout: table.read("soft_timeout", value::patience),
         vnc: table.read("vnc", |v| value::publish(v, "127.0.0.1:5901")),
-        profile: profile::of_node(&table, origin, notes),
+        scenario: scenario(&bmc, &scope, &profile, notes),
+        profile,
         manufacturer: table.read("manufacturer", value::field),
         product: table.read("product", value::field),
         part_number: table.read("part_number", value::field),

@@ -203,6 +203,14 @@ pub(super) fn patience(value: &DeValue) -> Result<Option<Duration>, Wrong> {
     }
 }
 
+/// A time up to a day, which may be none at all.
+pub(super) fn time(value: &DeValue) -> Result<Duration, Wrong> {
+    match seconds(value, "a time such as \"90s\" or \"5m\"")? {
+        Some(seconds) if seconds <= 86_400 => Ok(Duration::from_secs(seconds)),
+        _ => Err(Wrong::want("0s to 1d")),
+    }
+}
+
 /// A duration in seconds; none for one that is beyond all counting.
 fn seconds(value: &DeValue, what: &str) -> Result<Option<u64>, Wrong> {
     let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];

@@ -160,6 +160,26 @@ impl<'a> Table<'a> {
         Read::Given(list, value.span().start)
     }
 
+    /// The tables of the list `key`, each with its byte; what is no table is noted.
+    pub(super) fn read_tables(&self, key: &str, example: &str) -> Vec<(&'a DeTable<'a>, usize)> {
+        let Some(value) = self.get(key) else {
+            return Vec::new();
+        };
+        let wrong = || Wrong::want(format!("a list such as {example}"));
+        let DeValue::Array(elements) = value.get_ref() else {
+            self.refuse(key, value, wrong());
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for element in elements.iter() {
+            match element.get_ref() {
+                DeValue::Table(entries) => tables.push((entries, element.span().start)),
+                _ => self.refuse_as("holds", key, element, wrong()),
+            }
+        }
+        tables
+    }
+
     /// Reads the table `key`; `false` in its place is allowed when `switch` is.
     pub(super) fn read_table(&self, key: &str, switch: bool) -> Read<Option<&'a DeTable<'a>>> {
         let Some(value) = self.get(key) else {
