@@ -511,3 +511,73 @@ fn no_event<'a>(sensor: &Sensor, event: &str, known: impl Iterator<Item = &'a st
         known.join(", ")
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::file::load_profile;
+
+    fn bank() -> Bank {
+        let text = "manufacturer = \"Me\"\nproduct = \"It\"\n[[sensor]]\ntype = \"fan\"\nname = \"Fan\"\n\
+            on = 8000\nstep = 100\nlower_critical = 600\n";
+        Bank::new(&load_profile(text, "test", "test.toml").unwrap())
+    }
+
+    #[test]
+    fn thresholds_come_into_force_when_the_fan_turns_and_leave_before_it_stands() {
+        let mut bank = bank();
+        assert_eq!(
+            bank.update(0.0),
+            [""; 0],
+            "it stands still, as ipmi_sim knows"
+        );
+        bank.switch(0.0, Power::On, false);
+        let lines = bank.update(60.0);
+        assert!(lines[0].starts_with("sensor_set_threshold 0x20 0 0x1 settable 000010"));
+        assert_eq!(lines[1..], ["sensor_set_value 0x20 0 0x1 0x50 1"]);
+        bank.switch(60.0, Power::Off, false);
+        let lines = bank.update(120.0);
+        assert!(lines[0].starts_with("sensor_set_threshold 0x20 0 0x1 settable 000000"));
+        assert_eq!(lines[1..], ["sensor_set_value 0x20 0 0x1 0x0 0"]);
+    }
+
+    #[test]
+    fn a_failure_that_was_set_ends_before_thresholds_are_out_of_force() {
+        let mut bank = bank();
+        bank.hold(0.0, "fan", "100", None).unwrap();
+        let lines = bank.update(0.0);
+        assert_eq!(
+            lines[1..],
+            ["sensor_set_value 0x20 0 0x1 0x1 1"],
+            "though it is off"
+        );
+        assert_eq!(bank.clear(), ["Fan"]);
+        let lines = bank.update(1.0);
+        assert_eq!(lines[0], "sensor_set_value 0x20 0 0x1 0x50 1");
+        assert_eq!(lines[2..], ["sensor_set_value 0x20 0 0x1 0x0 0"]);
+    }
+
+    #[test]
+    fn a_new_ipmi_sim_is_told_everything_without_an_event() {
+        let mut bank = bank();
+        bank.hold(0.0, "Fan", "100", None).unwrap();
+        bank.update(0.0);
+        let lines = bank.catch_up();
+        assert!(
+            lines[0].ends_with("settable 000010 0x0 0x0 0x0 0x0 0x6 0x0"),
+            "{lines:?}"
+        );
+        assert_eq!(lines[1..], ["sensor_set_value 0x20 0 0x1 0x1 0"]);
+        assert_eq!(bank.update(0.0), [""; 0]);
+    }
+
+    #[test]
+    fn a_way_takes_its_time_and_stays_at_its_end() {
+        let mut bank = bank();
+        bank.hold(10.0, "Fan", "1000..2000", Some(10.0)).unwrap();
+        let shown = |bank: &Bank, now| bank.readings(now)[0].value.clone().unwrap();
+        assert_eq!(shown(&bank, 10.0), "1000");
+        assert_eq!(shown(&bank, 15.0), "1500");
+        assert_eq!(shown(&bank, 99.0), "2000");
+    }
+}

@@ -16,13 +16,12 @@ pub(super) const DEVICE_SUPPORT: u8 = 0x9f;
 const LOG_ENTRIES: u16 = 1000;
 
 /// First words of commands, and of what `sel_add` says when it has been done.
-const ECHOES: [&str; 7] = [
+const ECHOES: [&str; 6] = [
     "Added record ",
     "mc_",
     "sel_",
     "sensor_",
     "main_sdr_add",
-    "noecho",
     "sel_clock_set",
 ];
 

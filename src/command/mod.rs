@@ -14,7 +14,7 @@ mod ps;
 mod up;
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Command, FileOptions};
@@ -105,7 +105,9 @@ fn profiles(folders: &[&Path]) -> Result<Vec<ProfileFile>, Failure> {
         };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut paths: Vec<PathBuf> = paths
-            .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+            .filter(|path| {
+                path.extension().is_some_and(|ending| ending == "toml") && path.is_file()
+            })
             .collect();
         paths.sort();
         for path in paths {
@@ -117,7 +119,13 @@ fn profiles(folders: &[&Path]) -> Result<Vec<ProfileFile>, Failure> {
             if found.iter().any(|known| known.name == name) {
                 continue;
             }
-            let (text, file) = (read(&path)?, path.display().to_string());
+            let file = path.display().to_string();
+            let text = text(&path).map_err(|error| {
+                Failure::refused(
+                    format!("cannot read profile {file}: {error}"),
+                    "move it out of the folder if it is none",
+                )
+            })?;
             found.push(ProfileFile { name, file, text });
         }
     }
@@ -125,16 +133,18 @@ fn profiles(folders: &[&Path]) -> Result<Vec<ProfileFile>, Failure> {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
+    text(path).map_err(|error| {
+        Failure::refused(
+            format!("cannot read lab file {}: {error}", path.display()),
+            "-f names a lab file; without it the built-in lab is used",
+        )
+    })
+}
+
+fn text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let name = path.display();
-    fs::File::open(path)
-        .and_then(|file| file.take(LARGEST_LAB_FILE + 1).read_to_string(&mut text))
-        .map_err(|error| {
-            Failure::refused(
-                format!("cannot read lab file {name}: {error}"),
-                "-f names a lab file; without it the built-in lab is used",
-            )
-        })?;
+    let file = fs::File::open(path)?;
+    file.take(LARGEST_LAB_FILE + 1).read_to_string(&mut text)?;
     Ok(text)
 }
 

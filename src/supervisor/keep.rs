@@ -168,6 +168,7 @@ async fn once(
     })
     .map_err(|error| io::Error::new(error.kind(), format!("cannot start {what}: {error}")))?;
     let mut child = with.host.reaper.expect(spawned.pid);
+    // The end of its input would tell ipmi_sim to end.
     let _silent = match &start.speaker {
         Some(speaker) => {
             speaker.attach(spawned.stdin);

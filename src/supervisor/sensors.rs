@@ -108,8 +108,7 @@ impl Sensors {
             voice.to = Some(to);
             std::mem::take(&mut voice.waiting)
         };
-        // Without an echo it prints what it has to say, and no more.
-        self.say(vec!["noecho".to_owned()]);
+        // Its echo stays on: a prompt alone would end no line, and swallow what is said after it.
         self.say(self.0.bank.borrow().catch_up());
         self.update();
         self.say(waiting);

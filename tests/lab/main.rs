@@ -6,6 +6,7 @@ mod endings;
 mod faults;
 mod host;
 mod hostile;
+mod inventory;
 mod ipmi;
 mod power;
 mod races;

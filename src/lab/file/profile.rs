@@ -1,6 +1,6 @@
 //! Profiles as people spell them: `profiles/NAME.toml`, and the ones that are built in.
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use toml::de::{DeTable, DeValue};
 
@@ -122,9 +122,17 @@ pub(super) fn of_node(node: &Table, origin: &Origin, notes: &Notes) -> Profile {
 }
 
 fn built_in() -> Profile {
-    let found = named(DEFAULT, &Origin::built_in(None)).and_then(Result::ok);
-    found.expect("a test reads every profile that is built in")
+    let found = BUILT_IN.iter().find(|known| known.name.as_str() == DEFAULT);
+    found.expect("the default profile is built in").clone()
 }
+
+/// The profiles that are built in, read once: a lab may have many nodes of a kind.
+static BUILT_IN: LazyLock<Vec<Profile>> = LazyLock::new(|| {
+    let read = |(name, text): &(&str, &str)| {
+        load_profile(text, name, name).expect("a test reads every profile that is built in")
+    };
+    embedded::PROFILES.iter().map(read).collect()
+});
 
 /// All profiles that a lab file can name.
 fn names(origin: &Origin) -> Vec<String> {
@@ -143,15 +151,8 @@ fn named(name: &str, origin: &Origin) -> Option<Result<Profile, Report>> {
     if let Some(own) = own {
         return Some(load_profile(&own.text, name, &own.file));
     }
-    // A lab of many nodes asks for the same one again and again.
-    static BUILT_IN: OnceLock<Vec<Result<Profile, Report>>> = OnceLock::new();
-    let read =
-        |(name, text): &(&str, &str)| load_profile(text, name, &format!("the profile {name}"));
-    let read_all = || embedded::PROFILES.iter().map(read).collect();
-    let place = embedded::PROFILES
-        .iter()
-        .position(|(known, _)| *known == name)?;
-    BUILT_IN.get_or_init(read_all).get(place).cloned()
+    let known = BUILT_IN.iter().find(|known| known.name.as_str() == name)?;
+    Some(Ok(known.clone()))
 }
 
 /// Reads `text` as the profile `name`; messages call it `file`.
