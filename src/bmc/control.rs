@@ -74,6 +74,7 @@ fn answer(question: &str, bmc: &Rc<Bmc>) -> Result<String, u8> {
     match (verb, argument) {
         ("power", Some("status")) => Ok(status(node)),
         ("power", Some(order)) => power(order, node),
+        ("watchdog", Some(order)) => watchdog(order, node),
         ("identify", Some(time)) => identify(time, node),
         ("policy", Some(policy)) => {
             let policy = match policy {
@@ -131,6 +132,7 @@ fn ipmi(command: (u8, u8), channel: u8, data: &[u8], bmc: &Rc<Bmc>) -> Result<Ve
             Ok(Vec::new())
         }
         (0x06, 0x04) => Ok(PASSED.to_vec()),
+        (0x06, 0x37) => Ok(bmc.guid.to_vec()),
         (0x0c, 0x01) => bmc.lan.borrow_mut().set(channel, data),
         (0x0c, 0x02) => bmc.lan.borrow().get(channel, data),
         _ => Err(INVALID_COMMAND),
@@ -183,6 +185,30 @@ fn power(order: &str, node: &Node) -> Result<String, u8> {
     if !stuck {
         node.order(order, Door::Bmc);
     }
+    Ok(String::new())
+}
+
+/// The watchdog acts on the machine that it was armed by, and on no later one.
+fn watchdog(order: &str, node: &Node) -> Result<String, u8> {
+    let order = match order {
+        "armed" => {
+            node.chassis().borrow_mut().watchdog_armed = node.power() == Power::On;
+            return Ok(String::new());
+        }
+        "status" => {
+            let armed = node.chassis().borrow().watchdog_armed;
+            return Ok(if armed { "armed" } else { "idle" }.to_owned());
+        }
+        "reset" => Order::Reset,
+        "off" => Order::Off,
+        "cycle" => Order::Cycle,
+        "nmi" => Order::Diag,
+        _ => return Err(INVALID_COMMAND),
+    };
+    if !node.chassis().borrow().watchdog_armed {
+        return Err(NOT_IN_THIS_STATE);
+    }
+    node.order(order, Door::Watchdog);
     Ok(String::new())
 }
 

@@ -70,7 +70,10 @@ pub fn program(node: &Node, binary: &Path, control: RawFd) -> Program {
 /// The BMC's LAN interface, users and module.
 fn lan_conf(node: &Node, control: RawFd) -> String {
     let local = Ipv4Addr::LOCALHOST;
-    let guid = guid(&node.identity.uuid);
+    let guid: String = guid(&node.identity.uuid)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let name = &node.name;
     let (user, password) = (&node.bmc.user, &node.bmc.password);
     let more: String = (3..)
@@ -108,10 +111,13 @@ set_working_mc 0x20
     )
 }
 
-/// A UUID as a GUID in hexadecimal: IPMI sends the last byte first (IPMI 2.0, section 20.8).
-fn guid(uuid: &str) -> String {
-    let digits: Vec<char> = uuid.chars().filter(|c| *c != '-').collect();
-    digits.chunks(2).rev().flatten().collect()
+/// A UUID as a GUID: IPMI sends the last byte first (IPMI 2.0, section 20.8).
+#[must_use]
+pub fn guid(uuid: &str) -> [u8; 16] {
+    let digits: String = uuid.chars().filter(|c| *c != '-').collect();
+    u128::from_str_radix(&digits, 16)
+        .unwrap_or_default()
+        .to_le_bytes()
 }
 
 /// A log line without the prompt; none for an echo of the commands that it was given, nor for the

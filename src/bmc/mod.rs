@@ -37,6 +37,8 @@ pub struct Bmc {
     pub journal: Journal,
     /// The machine that it controls, which keeps the chassis' state.
     pub node: Node,
+    /// The GUID of the system, in the order in which IPMI sends it.
+    pub guid: [u8; 16],
     /// Its LAN configuration.
     pub lan: RefCell<Lan>,
     /// Ends the present ipmi_sim, so that another one is started.

@@ -24,6 +24,8 @@ pub struct Chassis {
     pub last_event: LastEvent,
     /// Why the machine last started (table 28-11).
     pub restart_cause: u8,
+    /// Whether the machine as it runs now has fed its BMC's watchdog.
+    pub watchdog_armed: bool,
     /// Until when the chassis shows itself.
     pub identify: Identify,
     /// Minutes of power before the present power-on.
@@ -79,6 +81,7 @@ impl Default for Chassis {
             was_on: false,
             last_event: LastEvent::None,
             restart_cause: 0,
+            watchdog_armed: false,
             identify: Identify::Off,
             minutes_before: 0,
             on_since: None,
@@ -179,8 +182,16 @@ impl Chassis {
         self.minutes_before + self.on_since.map_or(0, |on| on.elapsed().as_secs() / 60)
     }
 
+    /// The machine starts again, for the reason that `cause` says (table 28-11). Its firmware
+    /// stops the watchdog, which was meant for the system that ran before.
+    pub fn restarts(&mut self, cause: u8) {
+        self.restart_cause = cause;
+        self.watchdog_armed = false;
+    }
+
     /// Counts the present power-on in, and ends it.
     pub fn off(&mut self) {
+        self.watchdog_armed = false;
         self.minutes_before = self.minutes_on();
         self.on_since = None;
     }

@@ -39,6 +39,8 @@ use crate::program::Program;
 pub enum Door {
     /// The BMC, over IPMI.
     Bmc,
+    /// The BMC's watchdog, which nobody fed.
+    Watchdog,
     /// `nsplay power`.
     Cli,
     /// The lab itself, coming up.
@@ -53,6 +55,7 @@ impl fmt::Display for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bmc => "the BMC",
+            Self::Watchdog => "the watchdog",
             Self::Cli => "nsplay power",
             Self::Lab => "nsplay up",
             Self::Mains => "the mains",
@@ -325,7 +328,12 @@ impl Keeper {
             return Ok(());
         };
         match order {
-            Order::Reset => qmp.system_reset().await?,
+            Order::Reset => {
+                qmp.system_reset().await?;
+                let mut chassis = self.chassis.borrow_mut();
+                let cause = restart_cause(door, chassis.policy);
+                chassis.restarts(cause);
+            }
             Order::Soft => {
                 qmp.system_powerdown().await?;
                 let patience = self.machine.node.soft_timeout;
@@ -385,15 +393,14 @@ impl Keeper {
 
         let mut chassis = self.chassis.borrow_mut();
         chassis.on_since = Some(Instant::now());
-        // Tables 28-3 and 28-11: by command, or by the power coming back.
-        (chassis.last_event, chassis.restart_cause) = match door {
-            Door::Bmc | Door::Cli => (LastEvent::Command, 1),
-            Door::Lab => (LastEvent::None, 6),
-            // Always restored, or restored to what it was.
-            Door::Mains if chassis.policy == Policy::Previous => (LastEvent::AcFailed, 7),
-            Door::Mains => (LastEvent::AcFailed, 6),
-            Door::Patience => (LastEvent::None, 0),
+        // Table 28-3.
+        chassis.last_event = match door {
+            Door::Bmc | Door::Cli => LastEvent::Command,
+            Door::Mains => LastEvent::AcFailed,
+            Door::Watchdog | Door::Lab | Door::Patience => LastEvent::None,
         };
+        let cause = restart_cause(door, chassis.policy);
+        chassis.restarts(cause);
         chassis.was_on = true;
         drop(chassis);
         self.tell(Power::On, door.to_string());
@@ -432,6 +439,7 @@ impl Keeper {
     fn heard(&self, said: Said, on: &mut Running) {
         match said {
             Said::Shutdown(reason) => on.reason = Some(reason),
+            Said::Reset => self.chassis.borrow_mut().watchdog_armed = false,
             Said::Note(text) => self.host.journal.line(self.name(), text),
         }
     }
@@ -470,6 +478,17 @@ impl Keeper {
             power,
             by,
         });
+    }
+}
+
+/// Table 28-11: by command, by the watchdog, or by the power coming back.
+fn restart_cause(door: &Door, policy: Policy) -> u8 {
+    match door {
+        Door::Bmc | Door::Cli => 1,
+        Door::Watchdog => 4,
+        Door::Lab | Door::Mains if policy == Policy::Previous => 7,
+        Door::Lab | Door::Mains => 6,
+        Door::Patience => 0,
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Qmp {
 pub enum Said {
     /// The machine stops: why, in QMP's word (`guest-shutdown`, `guest-panic`).
     Shutdown(String),
+    /// The machine starts again without a new QEMU.
+    Reset,
     /// Something that belongs into the log.
     Note(String),
 }
@@ -92,6 +94,7 @@ async fn listen(events: Events, said: mpsc::UnboundedSender<Said>) {
     while let Some(Ok(event)) = events.next().await {
         let heard = match event {
             Event::SHUTDOWN { data, .. } => Said::Shutdown(spelled(&data.reason)),
+            Event::RESET { .. } => Said::Reset,
             Event::GUEST_PANICKED { .. } => Said::Note("the guest panicked".to_owned()),
             Event::POWERDOWN { .. } => Said::Note("ACPI power button pressed".to_owned()),
             Event::BLOCK_IO_ERROR { data, .. } => {

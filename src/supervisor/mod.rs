@@ -219,6 +219,7 @@ impl Coming<'_> {
                 name: name.clone(),
                 journal: self.journal.clone(),
                 node,
+                guid: ipmi_sim::guid(&machine.node.identity.uuid),
                 lan: RefCell::new(lan(&self.plan.lab, &machine.node)),
                 restart: Rc::default(),
             });

@@ -18,7 +18,7 @@ pub(crate) const APP: u8 = 0x06;
 pub(crate) const TRANSPORT: u8 = 0x0c;
 
 /// The commands answered here, as (network function, command).
-pub(crate) const COMMANDS: [(u8, u8); 14] = [
+pub(crate) const COMMANDS: [(u8, u8); 15] = [
     (CHASSIS, GET_CAPABILITIES),
     (CHASSIS, GET_STATUS),
     (CHASSIS, CONTROL),
@@ -28,6 +28,7 @@ pub(crate) const COMMANDS: [(u8, u8); 14] = [
     (CHASSIS, SET_BOOT_OPTIONS),
     (CHASSIS, GET_BOOT_OPTIONS),
     (CHASSIS, GET_POWER_ON_HOURS),
+    (APP, GET_SYSTEM_GUID),
     (APP, GET_PAYLOAD_SUPPORT),
     (APP, COLD_RESET),
     (APP, GET_SELF_TEST_RESULTS),
@@ -49,6 +50,8 @@ const GET_PAYLOAD_SUPPORT: u8 = 0x4e;
 /// Commands that the node answers itself, byte for byte.
 const COLD_RESET: u8 = 0x02;
 const GET_SELF_TEST_RESULTS: u8 = 0x04;
+/// ipmi_sim answers it on the LAN itself, and only there.
+const GET_SYSTEM_GUID: u8 = 0x37;
 const SET_LAN_CONFIGURATION: u8 = 0x01;
 const GET_LAN_CONFIGURATION: u8 = 0x02;
 
@@ -166,7 +169,7 @@ impl Chassis {
                 Ok(vec![minutes, a, b, c, d])
             }
             (APP, GET_PAYLOAD_SUPPORT) => payload_support(data, message.channel),
-            (APP, COLD_RESET | GET_SELF_TEST_RESULTS)
+            (APP, COLD_RESET | GET_SELF_TEST_RESULTS | GET_SYSTEM_GUID)
             | (TRANSPORT, SET_LAN_CONFIGURATION | GET_LAN_CONFIGURATION) => {
                 bytes(&ask(Request::Ipmi(message))?)
             }

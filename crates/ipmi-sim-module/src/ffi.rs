@@ -8,11 +8,16 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
-use crate::chassis::{Answer, COMMANDS, Chassis, Message};
+mod timer;
+
+use crate::chassis::{self, Chassis, Message};
 use crate::link::{Link, log};
-use crate::protocol::{Completion, Power, Request, Status};
+use crate::protocol::Request;
 use crate::sel_clock;
+use crate::watchdog::{self, Watchdog};
+use timer::{TIMER, Timer};
 
 /// What `get_lanserv_version` says in OpenIPMI 2.0.33: the server has a version
 /// of its own, which does not follow the release and so does not tell enough.
@@ -21,8 +26,8 @@ const LANSERV_VERSION: &CStr = c"1.0.13";
 /// Functions of 2.0.33 that are called, or go with the `msg_t` bound here.
 const EXPORTED: [&CStr; 4] = [
     REGISTER_HANDLER,
-    FIND_MC,
-    SET_CHASSIS_CONTROL,
+    timer::FIND_MC,
+    timer::NEW_EVENT,
     c"is_mc_get_channelset",
 ];
 
@@ -31,8 +36,6 @@ const EXPORTED: [&CStr; 4] = [
 const NOT_EXPORTED: [&CStr; 2] = [c"ipmi_msg_alloc", c"ipmi_msg_dup"];
 
 const REGISTER_HANDLER: &CStr = c"ipmi_emu_register_cmd_handler";
-const FIND_MC: &CStr = c"is_mc_alloc_unconfigured";
-const SET_CHASSIS_CONTROL: &CStr = c"ipmi_mc_set_chassis_control_func";
 
 /// The management controller that lan.conf and the emulator file set up.
 const BMC_ADDRESS: c_uchar = 0x20;
@@ -42,12 +45,12 @@ const RESPONSE_MAX: usize = 32;
 
 /// ipmi_sim fails to start with the text of the errno that init returns.
 const EINVAL: c_int = 22;
-const EIO: c_int = 5;
 
 static MODULE: OnceLock<Mutex<Module>> = OnceLock::new();
 
 struct Module {
     chassis: Chassis,
+    watchdog: Watchdog,
     link: Link,
 }
 
@@ -129,10 +132,6 @@ const _: () = {
 type Handler =
     unsafe extern "C" fn(*mut c_void, *const Msg, *mut c_uchar, *mut c_uint, *mut c_void);
 type RegisterHandler = unsafe extern "C" fn(c_uchar, c_uchar, Handler, *mut c_void) -> c_int;
-type FindMc = unsafe extern "C" fn(*mut c_void, c_uchar, *mut *mut c_void) -> c_int;
-type ChassisControl = unsafe extern "C" fn(*mut c_void, c_int, *mut c_uchar, *mut c_void) -> c_int;
-type SetChassisControl =
-    unsafe extern "C" fn(*mut c_void, ChassisControl, ChassisControl, *mut c_void);
 type GetVersion = unsafe extern "C" fn() -> *const c_char;
 
 unsafe extern "C" {
@@ -160,7 +159,7 @@ extern "C" fn ipmi_sim_module_post_init(_sys: *mut c_void) -> c_int {
     let Some(register) = register_function() else {
         return EINVAL;
     };
-    for (netfn, command) in COMMANDS {
+    for (netfn, command) in chassis::COMMANDS.into_iter().chain(watchdog::COMMANDS) {
         // SAFETY: `register` has this signature in the version that init
         // checked, and `handle` is the handler type that it takes.
         let error = unsafe { register(netfn, command, handle, std::ptr::null_mut()) };
@@ -195,100 +194,31 @@ fn init(sys: *mut c_void, options: *const c_char) -> Result<(), String> {
     let link = Link::new(inherited_socket(&options.to_string_lossy())?);
     let module = Module {
         chassis: Chassis::default(),
+        watchdog: Watchdog::default(),
         link,
     };
     MODULE
         .set(Mutex::new(module))
         .map_err(|_| "the module is loaded twice: one `loadlib` line is enough".to_owned())?;
     sel_clock::register()?;
-    control_power(sys)
-}
-
-/// Makes ipmi_sim's own power questions the node's too.
-///
-/// No client's command gets there, the handlers see to those. The watchdog's
-/// power cycle does: ipmi_sim switches off by itself, over the KCS codec, asks
-/// every second whether power is off, and then asks for power on.
-fn control_power(sys: *mut c_void) -> Result<(), String> {
-    let (Some(find_mc), Some(set_control)) = (symbol(FIND_MC), symbol(SET_CHASSIS_CONTROL)) else {
-        return Err("ipmi_sim has lost its functions".to_owned());
-    };
-    let mut mc = std::ptr::null_mut();
-    // SAFETY: the functions have these signatures in the version checked for.
-    // `sys` is what ipmi_sim gave to init, and only there is the controller not
-    // configured yet, so that it can be had by its address.
-    let error = unsafe {
-        let find_mc = std::mem::transmute::<*mut c_void, FindMc>(find_mc);
-        find_mc(sys, BMC_ADDRESS, &raw mut mc)
-    };
-    if error != 0 || mc.is_null() {
-        return Err(format!(
-            "cannot find controller {BMC_ADDRESS:#04x}: errno {error}"
-        ));
-    }
-    // SAFETY: as above; `mc` lives as long as the process.
-    unsafe {
-        let set_control = std::mem::transmute::<*mut c_void, SetChassisControl>(set_control);
-        set_control(mc, set_chassis, get_chassis, std::ptr::null_mut());
-    }
+    let timer = Timer::new(sys, watchdog_ran_out)?;
+    // It was set only if the module was, which is once.
+    let _ = TIMER.set(timer);
     Ok(())
 }
 
-/// The only operation that is asked for: `CHASSIS_CONTROL_POWER` of mcserv.h.
-const CHASSIS_CONTROL_POWER: c_int = 0;
-
-/// Switches power as ipmi_sim itself wants it.
-///
-/// # Safety
-/// `value` points to one byte.
-unsafe extern "C" fn set_chassis(
-    _mc: *mut c_void,
-    operation: c_int,
-    value: *mut c_uchar,
-    _cb_data: *mut c_void,
-) -> c_int {
-    if operation != CHASSIS_CONTROL_POWER {
-        return EINVAL;
-    }
-    // SAFETY: see the function.
-    let power = if unsafe { *value } == 0 {
-        Power::Off
-    } else {
-        Power::On
+/// Called by ipmi_sim when the time is over that the watchdog asked for.
+extern "C" fn watchdog_ran_out(_cb_data: *mut c_void) {
+    let (Some(module), Some(timer)) = (MODULE.get(), TIMER.get()) else {
+        return;
     };
-    match ask(Request::Power(power)) {
-        Ok(_) => 0,
-        Err(_) => EIO,
-    }
-}
-
-/// Tells ipmi_sim itself whether power is on.
-///
-/// # Safety
-/// `value` points to one byte, which is ours to set.
-unsafe extern "C" fn get_chassis(
-    _mc: *mut c_void,
-    operation: c_int,
-    value: *mut c_uchar,
-    _cb_data: *mut c_void,
-) -> c_int {
-    if operation != CHASSIS_CONTROL_POWER {
-        return EINVAL;
-    }
-    match ask(Request::Status).and_then(|payload| payload.parse::<Status>()) {
-        Ok(status) => {
-            // SAFETY: see the function.
-            unsafe { *value = u8::from(status.on) };
-            0
-        }
-        Err(_) => EIO,
-    }
-}
-
-fn ask(request: Request<'_>) -> Answer {
-    let module = MODULE.get().ok_or(Completion::UNSPECIFIED)?;
     let mut module = module.lock().unwrap_or_else(PoisonError::into_inner);
-    module.link.ask(request)
+    let Module { watchdog, link, .. } = &mut *module;
+    let event = watchdog.expire(Instant::now(), |order| link.ask(Request::Watchdog(order)));
+    if let Some(data) = event {
+        timer.event(watchdog::record(BMC_ADDRESS, data));
+    }
+    timer.set(watchdog.next(Instant::now()));
 }
 
 /// Refuses every ipmi_sim but the one whose interface is bound here: with
@@ -315,7 +245,7 @@ fn check_interface() -> Result<(), String> {
     Ok(())
 }
 
-/// Answers one command. ipmi_sim calls it for every entry of [`COMMANDS`].
+/// Answers one command. ipmi_sim calls it for every command that is registered.
 ///
 /// # Safety
 /// `msg` points to a 2.0.33 `msg_t` whose data holds `len` bytes, `rdata` to a
@@ -360,8 +290,20 @@ fn respond(message: Message<'_>) -> Vec<u8> {
         return vec![UNSPECIFIED];
     };
     let mut module = module.lock().unwrap_or_else(PoisonError::into_inner);
-    let Module { chassis, link } = &mut *module;
-    chassis.respond(message, |request| link.ask(request))
+    let Module {
+        chassis,
+        watchdog,
+        link,
+    } = &mut *module;
+    if !watchdog::COMMANDS.contains(&(message.netfn, message.command)) {
+        return chassis.respond(message, |request| link.ask(request));
+    }
+    let ask = |order| link.ask(Request::Watchdog(order));
+    let response = watchdog.respond(message, Instant::now(), ask);
+    if let Some(timer) = TIMER.get() {
+        timer.set(watchdog.next(Instant::now()));
+    }
+    response
 }
 
 /// Returns the version of the program that we are loaded into.

@@ -1,5 +1,6 @@
 //! The module that nsplay loads into ipmi_sim: chassis commands are answered
-//! by the node's own state machine, and nothing is forked to do so.
+//! by the node's own state machine, and nothing is forked to do so; the watchdog acts
+//! through that machine too.
 //!
 //! Without it ipmi_sim runs a shell for every power question and is blocked
 //! while that runs, loses the persistent and EFI bits of the boot flags, knows
@@ -9,6 +10,7 @@
 //!
 //! - `ffi`: what ipmi_sim calls and what is called in it; the other unsafe code is `sel_clock`'s.
 //! - `chassis`, `boot`: IPMI bytes to questions, answers to IPMI bytes. Pure.
+//! - `watchdog`: the watchdog timer. Pure.
 //! - `protocol`: the questions and answers as text. Pure.
 //! - `link`: the socket to the node, and how long it is waited for.
 //! - `sel_clock`: the true time for the event log.
@@ -26,3 +28,4 @@ mod ffi;
 mod link;
 mod protocol;
 mod sel_clock;
+mod watchdog;

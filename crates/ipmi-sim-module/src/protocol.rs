@@ -24,6 +24,9 @@
 //! | `boot get` | | the five bytes of the boot flags, ten hex digits (table 28-14, parameter 5) |
 //! | `boot set` | the same ten hex digits | |
 //! | `ipmi` | network function, command and channel, two hex digits each, then the data in hex digits | the response in hex digits, without its completion code |
+//! | `watchdog armed` | | |
+//! | `watchdog status` | | `armed`, or `idle` when the machine has been switched or reset since |
+//! | `watchdog` | `reset` `off` `cycle` `nmi`: it has run out, or is about to | `error d5` when it is idle |
 //!
 //! A node that can't do what is asked answers `error`: `d5` not in this state
 //! (a cycle of a node that is off), `cc` never, `c0` busy, `ff` unspecified.
@@ -32,13 +35,12 @@
 //! was told `c3` may still be carried out: every verb must stand repeating.
 //!
 //! Numbers start again with every ipmi_sim, so each one gets a new socketpair.
-//! A watchdog's power cycle asks `power status` once a second until it is `off`
-//! and then says `power on`: that is ipmi_sim itself, no client.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::chassis::Message;
+use crate::watchdog;
 
 /// A completion code other than 00h, by the names of IPMI 2.0 table 5-2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +172,7 @@ pub(crate) enum Request<'a> {
     BootGet,
     BootSet(BootFlags),
     Ipmi(Message<'a>),
+    Watchdog(watchdog::Order),
 }
 
 impl fmt::Display for Request<'_> {
@@ -191,6 +194,7 @@ impl fmt::Display for Request<'_> {
                     .iter()
                     .try_for_each(|byte| write!(f, "{byte:02x}"))
             }
+            Self::Watchdog(order) => write!(f, "watchdog {order}"),
         }
     }
 }
@@ -424,6 +428,9 @@ mod tests {
         assert_eq!(restart_cause("0b"), Ok([0x0b, 0]));
         assert_eq!(restart_cause("01 0f"), Ok([0x01, 0x0f]));
         assert!(restart_cause("").is_err());
+        assert_eq!(bytes("01ff"), Ok(vec![0x01, 0xff]));
+        assert_eq!(bytes(""), Ok(vec![]));
+        assert!(bytes("01f").is_err() && bytes("+1").is_err());
         assert_eq!(power_on_hours("60 1234"), Ok((60, 1234)));
         for nonsense in ["", "60", "0 5", "256 1", "60 4294967296"] {
             assert!(power_on_hours(nonsense).is_err(), "{nonsense:?}");

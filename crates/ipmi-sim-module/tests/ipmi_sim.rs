@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::{Answer, Bmc, Mood, library_with, refusal};
 
@@ -163,19 +163,92 @@ fn asking_for_payload_support_no_longer_kills_the_bmc() {
 }
 
 #[test]
-fn a_power_cycle_of_the_watchdog_ends_with_the_node_on() {
+fn a_watchdog_that_is_not_fed_tells_the_node_and_the_log_each_time() {
+    over_both(|bmc, ipmitool| {
+        // Use: SMS/OS; the action; countdown: 100 ms.
+        for (action, order, logged) in [
+            (1, "reset", "Hard reset"),
+            (1, "reset", "Hard reset"),
+            (2, "off", "Power down"),
+            (3, "cycle", "Power cycle"),
+        ] {
+            assert!(ipmitool("sel clear").success);
+            let set = ipmitool(&format!("raw 6 0x24 4 {action} 0 0x10 1 0"));
+            assert!(set.success && set.stdout.is_empty(), "{set:?}");
+            let fed = ipmitool("raw 6 0x22");
+            assert!(fed.success && fed.stdout.is_empty(), "{fed:?}");
+            bmc.node.is_asked(&format!("watchdog {order}"));
+            let log = ipmitool("sel list").stdout;
+            assert_eq!(log.lines().count(), 1, "{log}");
+            for word in ["Watchdog", logged, "Asserted"] {
+                assert!(log.contains(word), "no {word} in {log}");
+            }
+            // It has stopped, and says which use it ran out for.
+            assert!(ipmitool("raw 6 0x25").stdout.starts_with("04 0"), "running");
+            assert!(ipmitool("raw 6 0x25").stdout.ends_with("10 01 00 00 00"));
+        }
+    });
+}
+
+#[test]
+fn a_watchdog_warns_by_an_nmi_before_it_acts() {
     let bmc = Bmc::start();
-    // Use: SMS/OS; action: power cycle; countdown: 100 ms.
-    bmc.lan("raw 6 0x24 4 3 0 0x10 1 0");
+    // NMI 1 s before a reset after 1.5 s.
+    bmc.lan("raw 6 0x24 4 0x21 1 0 15 0");
     bmc.lan("raw 6 0x22");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let mut asked = Vec::new();
-    while !asked.contains(&"power on".to_owned()) {
-        assert!(Instant::now() < deadline, "asked within 10 s: {asked:?}");
-        std::thread::sleep(Duration::from_millis(20));
-        asked.extend(bmc.node.asked());
+    bmc.node.is_asked("watchdog nmi");
+    bmc.node.is_asked("watchdog reset");
+    let log = bmc.lan("sel list").stdout;
+    assert!(
+        log.contains("Timer interrupt") && log.contains("Hard reset"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_watchdog_that_is_fed_or_stopped_does_nothing() {
+    let bmc = Bmc::start();
+    bmc.lan("raw 6 0x24 4 1 0 0 100 0");
+    bmc.lan("raw 6 0x22");
+    let running = bmc.lan("mc watchdog get").stdout;
+    for line in [
+        "Watchdog Timer Is:      Started/Running",
+        "Hard Reset",
+        "Initial Countdown:      10.0 sec",
+    ] {
+        assert!(running.contains(line), "no `{line}` in {running}");
     }
-    assert_eq!(bmc.lan("power status").stdout, "Chassis Power is on");
+    assert!(bmc.lan("mc watchdog off").success);
+    let stopped = bmc.lan("mc watchdog get").stdout;
+    assert!(
+        stopped.contains("Watchdog Timer Is:      Stopped"),
+        "{stopped}"
+    );
+    bmc.node.asked();
+    // Fed for longer than its three seconds.
+    bmc.lan("raw 6 0x24 4 1 0 0 30 0");
+    for _ in 0..20 {
+        bmc.lan("raw 6 0x22");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(
+        bmc.node
+            .asked()
+            .iter()
+            .all(|asked| asked == "watchdog armed")
+    );
+    bmc.node.is_asked("watchdog reset");
+}
+
+#[test]
+fn a_watchdog_with_an_interrupt_that_nobody_raises_is_refused() {
+    let bmc = Bmc::start();
+    for interrupt in ["0x11", "0x31"] {
+        let answer = bmc.lan(&format!("raw 6 0x24 4 {interrupt} 1 0 100 0"));
+        assert!(answer.stderr.contains("rsp=0xcc"), "{answer:?}");
+    }
+    let unset = bmc.lan("raw 6 0x22");
+    assert!(unset.stderr.contains("rsp=0x80"), "{unset:?}");
 }
 
 #[test]

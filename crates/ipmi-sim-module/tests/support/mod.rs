@@ -64,6 +64,20 @@ impl Node {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
+    /// Waits until `question` has been asked.
+    pub fn is_asked(&self, question: &str) {
+        let deadline = Instant::now() + READY_WITHIN;
+        let mut asked = Vec::new();
+        while !asked.iter().any(|known| known == question) {
+            assert!(
+                Instant::now() < deadline,
+                "`{question}` within {READY_WITHIN:?}: {asked:?}"
+            );
+            thread::sleep(Duration::from_millis(20));
+            asked.extend(self.asked());
+        }
+    }
+
     /// Closes the node's end, as the death of nsplay's node would.
     pub fn go_away(&mut self) {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
@@ -77,6 +91,7 @@ impl Node {
 fn answer_questions(socket: &UnixDatagram, mood: &Mutex<Mood>, asked: &Mutex<Vec<String>>) {
     let (mut power, mut policy, mut light) = ("off", "previous".to_owned(), "off");
     let mut boot = "0000000000".to_owned();
+    let mut watchdog = "idle";
     let mut datagram = [0; 512];
     while let Ok(length @ 1..) = socket.recv(&mut datagram) {
         let text = String::from_utf8(datagram[..length].to_vec()).expect("not ASCII");
@@ -113,6 +128,18 @@ fn answer_questions(socket: &UnixDatagram, mood: &Mutex<Mood>, asked: &Mutex<Vec
             ["boot", "get"] => format!("ok {boot}"),
             ["boot", "set", flags] => {
                 boot = flags.to_owned();
+                "ok".to_owned()
+            }
+            ["guid"] => "ok a123456789abcdefa123456789abcdef".to_owned(),
+            ["watchdog", "armed"] => {
+                watchdog = "armed";
+                "ok".to_owned()
+            }
+            ["watchdog", "status"] => format!("ok {watchdog}"),
+            ["watchdog", _] if watchdog == "idle" => "error d5".to_owned(),
+            ["watchdog", "nmi"] => "ok".to_owned(),
+            ["watchdog", _] => {
+                watchdog = "idle";
                 "ok".to_owned()
             }
             _ => "error cc".to_owned(),
