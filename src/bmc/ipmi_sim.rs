@@ -11,6 +11,9 @@ use crate::program::{Probe, Program, TextFile, User};
 /// The UDP port of RMCP (DSP0136, section 3.1).
 pub const RMCP_PORT: u16 = 623;
 
+/// The TCP port, on the node's own loopback, of the interface that the guest itself has.
+pub const KCS_PORT: u16 = 9002;
+
 /// Where the module that ipmi_sim loads is, inside the lab.
 pub const MODULE: &str = "/run/lab/ipmi-sim-module.so";
 
@@ -104,7 +107,7 @@ set_working_mc 0x20
     allowed_auths_admin md2 md5 straight
     guid {guid}
   endlan
-  serial kcs {local} 9002 codec VM
+  serial kcs {local} {KCS_PORT} codec VM
   user 1 false "" "" user 10 md2 md5 straight
   user 2 true "{user}" "{password}" admin 10 md2 md5 straight
 {more}"#

@@ -1,11 +1,13 @@
 //! QEMU's command line for a node (qemu(1)); starting it is [`power`](super::power)'s.
 
+use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::smbios;
+use crate::bmc::ipmi_sim::KCS_PORT;
 use crate::lab::{BootDevice, Firmware, Name, NicModel, Node};
 use crate::program::Program;
 
@@ -101,6 +103,7 @@ impl Machine {
         argv.put("-chardev", format!("socket,id=serial,fd={}", fds.serial));
         argv.put("-serial", "chardev:serial");
         argv.put("-netdev", format!("tap,id=net0,fd={}", fds.tap));
+        in_band(&mut argv);
         let at = |device| match boot.iter().position(|known| *known == device) {
             Some(place) => format!(",bootindex={}", place + 1),
             None => String::new(),
@@ -146,6 +149,23 @@ impl Machine {
         );
         argv.0
     }
+}
+
+/// The guest's own way to its BMC, a KCS interface (IPMI 2.0, section 9), and the device by
+/// which its kernel tells that it panicked.
+fn in_band(argv: &mut Argv) {
+    let at = (Ipv4Addr::LOCALHOST, KCS_PORT);
+    // QEMU neither waits for ipmi_sim nor ends with it: it tries again each second, and
+    // answers the guest that the BMC is not ready in the meantime.
+    argv.put(
+        "-chardev",
+        format!("socket,id=ipmi,host={},port={},reconnect=1", at.0, at.1),
+    );
+    argv.put("-device", "ipmi-bmc-extern,id=bmc,chardev=ipmi");
+    argv.put("-device", "isa-ipmi-kcs,bmc=bmc,irq=5");
+    argv.put("-device", "pvpanic");
+    // A machine that panicked stays on, and stays as it is.
+    argv.put("-action", "panic=none");
 }
 
 /// The socket on which the QEMU of `node` serves VNC.
