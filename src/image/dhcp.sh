@@ -50,6 +50,10 @@ bound | renew)
     # The answer does not matter, the line in the lab's access log does. No -T: with it
     # Debian's busybox 1.35.0 dies of a segmentation fault.
     [ -n "$server" ] && wget -q -O /dev/null "http://$server/nsplay/hello?node=$name&address=$ip&mac=$mac" >/dev/null 2>&1 &
+    # What the lab gives this node to do, once, whichever card is up first.
+    if [ -n "$server" ] && [ -n "$run" ] && mkdir /run/ran 2>/dev/null; then
+        { wget -q -O /run/run "http://$server/$run" && sh /run/run; } >/dev/console 2>&1 &
+    fi
     ;;
 
 leasefail)

@@ -65,7 +65,7 @@ pub enum ImageError {
         /// The system that was searched.
         root: PathBuf,
     },
-    /// busybox or ldd did not run, or failed.
+    /// A program of the host, or the loader of its libraries, did not run, or failed.
     #[error("cannot run `{command}`")]
     Run {
         /// Program and arguments.

@@ -10,13 +10,15 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 
-# The kernel command line: nsplay.node=NAME nsplay.server=ADDRESS BOOTIF=01-MAC.
-node='' server='' bootif=''
+# The kernel command line: nsplay.node=NAME nsplay.server=ADDRESS nsplay.run=PATH
+# BOOTIF=01-MAC.
+node='' server='' run='' bootif=''
 read -r cmdline </proc/cmdline
 for word in $cmdline; do
     case $word in
         nsplay.node=?*) node=${word#*=} ;;
         nsplay.server=?*) server=${word#*=} ;;
+        nsplay.run=?*) run=${word#*=} ;;
         BOOTIF=?*) bootif=${word#*=} ;;
     esac
 done
@@ -37,6 +39,7 @@ done
 cat >/run/nsplay.env <<END
 node='$node'
 server='$server'
+run='$run'
 bootif='$bootif'
 consoles='$consoles'
 END
@@ -79,7 +82,8 @@ done
     done
     modprobe -a -q $(cat /sys/bus/pci/devices/*/modalias /sys/bus/acpi/devices/*/modalias)
     [ -d /sys/bus/virtio ] && modprobe -a -q $(cat /sys/bus/virtio/devices/*/modalias)
-    [ -d /sys/module/ipmi_si ] && modprobe -q ipmi_devintf
+    # Without an interface to a BMC there is nothing for them to do.
+    [ -d /sys/module/ipmi_si ] && modprobe -a -q ipmi_devintf ipmi_watchdog
     ip link set lo up
 } >/dev/null 2>&1 &
 

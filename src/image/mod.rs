@@ -11,6 +11,7 @@ mod error;
 mod kernel;
 mod modules;
 mod output;
+mod programs;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use archive::Archive;
 use busybox::Busybox;
 use kernel::Kernel;
 use modules::{Modules, Tree};
+use programs::Programs;
 
 /// What the image is made from, and where it goes.
 #[derive(Debug, Clone)]
@@ -86,6 +88,13 @@ pub enum Progress {
         /// As it says itself, like `1.35.0`.
         version: String,
     },
+    /// The programs beside busybox were looked for.
+    Programs {
+        /// Those that go into the image, by name.
+        packed: Vec<String>,
+        /// Those that this host does not have.
+        missing: Vec<String>,
+    },
     /// A file of the image is in its place.
     Wrote {
         /// The file.
@@ -108,6 +117,20 @@ impl fmt::Display for Progress {
             Self::Busybox { path, version } => {
                 write!(f, "busybox {version} from {}", path.display())
             }
+            Self::Programs { packed, missing } => {
+                let names = |names: &[String]| names.join(", ");
+                match (packed.as_slice(), missing.as_slice()) {
+                    ([], []) => f.write_str("no other programs"),
+                    (packed, []) => f.write_str(&names(packed)),
+                    ([], missing) => write!(f, "no {}: not on this host", names(missing)),
+                    (packed, missing) => write!(
+                        f,
+                        "{}; no {}: not on this host",
+                        names(packed),
+                        names(missing)
+                    ),
+                }
+            }
             Self::Wrote { path, bytes } => write!(f, "{} ({bytes} bytes)", path.display()),
         }
     }
@@ -126,6 +149,10 @@ pub struct Built {
     pub missing: Vec<String>,
     /// The version of busybox, like `1.35.0`.
     pub busybox: String,
+    /// The programs beside busybox, by name.
+    pub programs: Vec<String>,
+    /// The wanted programs that the host does not have.
+    pub missing_programs: Vec<String>,
     /// The size of `vmlinuz` in bytes.
     pub vmlinuz_bytes: u64,
     /// The size of `initrd.img` in bytes.
@@ -186,14 +213,24 @@ pub fn build(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<Bu
         version: busybox.version.clone(),
     });
 
+    let programs = Programs::find(&options.root)?;
+    progress(Progress::Programs {
+        packed: programs.names(),
+        missing: programs.missing.clone(),
+    });
+
     let vmlinuz = output::read(&kernel.path)?;
-    let initrd = pack(&kernel, &tree, &modules, &busybox)?.finish(options.compression);
+    let mut archive = pack(&kernel, &tree, &modules, &busybox)?;
+    programs.pack(&mut archive)?;
+    let initrd = archive.finish(options.compression);
     let built = Built {
         kernel: kernel.version,
         modules: modules.files.into_keys().collect(),
         builtin: modules.builtin,
         missing: modules.missing,
         busybox: busybox.version,
+        programs: programs.names(),
+        missing_programs: programs.missing,
         vmlinuz_bytes: vmlinuz.len() as u64,
         initrd_bytes: initrd.len() as u64,
         output: options.output.clone(),

@@ -40,6 +40,9 @@ const OTHERS: &[&str] = &[
     "ipmi_msghandler",
     "ipmi_si",
     "ipmi_devintf",
+    "ipmi_watchdog",
+    // By it QEMU learns that the kernel panicked.
+    "pvpanic_mmio",
 ];
 
 /// The modules of one kernel.
