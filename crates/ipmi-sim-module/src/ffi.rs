@@ -10,6 +10,7 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+mod guard;
 mod timer;
 
 use crate::chassis::{self, Chassis, Message};
@@ -24,10 +25,12 @@ use timer::{TIMER, Timer};
 const LANSERV_VERSION: &CStr = c"1.0.13";
 
 /// Functions of 2.0.33 that are called, or go with the `msg_t` bound here.
-const EXPORTED: [&CStr; 4] = [
+const EXPORTED: [&CStr; 6] = [
     REGISTER_HANDLER,
     timer::FIND_MC,
     timer::NEW_EVENT,
+    guard::APP_HANDLERS,
+    guard::SENSOR_HANDLERS,
     c"is_mc_get_channelset",
 ];
 
@@ -61,7 +64,7 @@ pub(crate) struct Msg {
     _src_len: c_int,
     _oem_data: c_long,
     channel: c_uchar,
-    _orig_channel: *mut c_void,
+    orig_channel: *mut c_void,
     _authtype: c_uchar,
     _seq: u32,
     sid: u32,
@@ -94,7 +97,7 @@ impl Msg {
             _src_len: 0,
             _oem_data: 0,
             channel: 0,
-            _orig_channel: std::ptr::null_mut(),
+            orig_channel: std::ptr::null_mut(),
             _authtype: 0,
             _seq: 0,
             sid: 0,
@@ -159,10 +162,16 @@ extern "C" fn ipmi_sim_module_post_init(_sys: *mut c_void) -> c_int {
     let Some(register) = register_function() else {
         return EINVAL;
     };
-    for (netfn, command) in chassis::COMMANDS.into_iter().chain(watchdog::COMMANDS) {
+    let own = chassis::COMMANDS.into_iter().chain(watchdog::COMMANDS);
+    let own = own.map(|command| (command, handle as Handler, std::ptr::null_mut()));
+    let guarded = guard::COMMANDS.into_iter().filter_map(|(netfn, command)| {
+        let original = guard::original(netfn, command)?;
+        Some(((netfn, command), guard::handle as Handler, original))
+    });
+    for ((netfn, command), handler, cb_data) in own.chain(guarded) {
         // SAFETY: `register` has this signature in the version that init
-        // checked, and `handle` is the handler type that it takes.
-        let error = unsafe { register(netfn, command, handle, std::ptr::null_mut()) };
+        // checked, and these are the handler type that it takes.
+        let error = unsafe { register(netfn, command, handler, cb_data) };
         if error != 0 {
             log(format_args!(
                 "cannot register command {netfn:02x} {command:02x}: errno {error}"

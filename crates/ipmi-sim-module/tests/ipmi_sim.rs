@@ -163,6 +163,32 @@ fn asking_for_payload_support_no_longer_kills_the_bmc() {
 }
 
 #[test]
+fn enabling_the_events_of_a_sensor_answers_no_more_than_that_it_is_done() {
+    let bmc = Bmc::start();
+    for enables in ["0xc0", "0x00"] {
+        let answer = bmc.lan(&format!("raw 4 0x28 0 {enables}"));
+        assert!(answer.success && answer.stdout.is_empty(), "{answer:?}");
+    }
+    assert_eq!(bmc.lan("raw 4 0x29 0").stdout[..2], *"00");
+    let other = bmc.lan("raw 4 0x28 200 0xc0");
+    assert!(other.stderr.contains("rsp=0xcc"), "{other:?}");
+}
+
+#[test]
+fn a_guest_that_asks_for_a_console_does_not_end_its_bmc() {
+    let mut bmc = Bmc::start();
+    let mut kcs = bmc.kcs();
+    for command in [0x48, 0x49] {
+        let answer = kcs.ask(0x06, command, &[1, 1, 0, 0, 0, 0]);
+        assert_eq!(answer, [0xc1], "{command:#04x}");
+    }
+    // Get System GUID, which ipmi_sim itself answers on the LAN only.
+    let guid = kcs.ask(0x06, 0x37, &[]);
+    assert_eq!(guid[..4], [0x00, 0xa1, 0x23, 0x45]);
+    assert!(bmc.is_alive());
+}
+
+#[test]
 fn a_watchdog_that_is_not_fed_tells_the_node_and_the_log_each_time() {
     over_both(|bmc, ipmitool| {
         // Use: SMS/OS; the action; countdown: 100 ms.

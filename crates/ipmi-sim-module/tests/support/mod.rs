@@ -2,8 +2,8 @@
 //! ipmitool as its client. Whatever a [`Bmc`] starts and writes ends with it.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -159,6 +159,7 @@ pub struct Bmc {
     pub node: Node,
     sim: Child,
     port: u16,
+    kcs_port: u16,
     dir: Scratch,
 }
 
@@ -184,6 +185,7 @@ impl Bmc {
             node: Node::start(ours),
             sim,
             port,
+            kcs_port,
             dir,
         };
         bmc.wait_until_ready();
@@ -214,6 +216,13 @@ impl Bmc {
             success: output.status.success(),
             took: started.elapsed(),
         }
+    }
+
+    /// Connects as QEMU does for its guest; ipmi_sim takes one connection at a time.
+    pub fn kcs(&self) -> Kcs {
+        let kcs = TcpStream::connect(("127.0.0.1", self.kcs_port)).expect("no KCS interface");
+        kcs.set_read_timeout(Some(READY_WITHIN)).unwrap();
+        Kcs(kcs)
     }
 
     pub fn is_alive(&mut self) -> bool {
@@ -257,6 +266,42 @@ impl Drop for Bmc {
         let _ = self.sim.kill();
         let _ = self.sim.wait();
         self.node.go_away();
+    }
+}
+
+/// The interface of the guest.
+pub struct Kcs(TcpStream);
+
+impl Kcs {
+    /// Sends one request, and returns the answer, completion code first: sequence, network
+    /// function, command, data, checksum, with A0h as the end.
+    pub fn ask(&mut self, netfn: u8, command: u8, data: &[u8]) -> Vec<u8> {
+        const END: u8 = 0xa0;
+        const END_OF_COMMAND: u8 = 0xa1;
+        const ESCAPE: u8 = 0xaa;
+
+        let mut request = vec![1, netfn << 2, command];
+        request.extend(data);
+        let sum = request
+            .iter()
+            .fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+        request.extend([sum.wrapping_neg(), END]);
+        self.0.write_all(&request).unwrap();
+        let (mut answer, mut escaped) = (Vec::new(), false);
+        for byte in (&self.0).bytes() {
+            match byte.expect("ipmi_sim does not answer") {
+                END => break,
+                // Something else that QEMU is told, such as the protocol's version.
+                END_OF_COMMAND => answer.clear(),
+                ESCAPE => escaped = true,
+                byte => {
+                    answer.push(if escaped { byte & !0x10 } else { byte });
+                    escaped = false;
+                }
+            }
+        }
+        let checksum = answer.len().saturating_sub(1);
+        answer.get(3..checksum).unwrap_or_default().to_vec()
     }
 }
 
@@ -382,6 +427,7 @@ set_working_mc 0x20
     guid a123456789abcdefa123456789abcdef
   endlan
   serial kcs 127.0.0.1 {kcs_port} codec VM
+  sol "tcp:127.0.0.1:9" 115200
   user 1 false "" "" user 10 none md2 md5 straight
   user 2 true "admin" "admin" admin 10 none md2 md5 straight
 "#
