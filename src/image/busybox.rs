@@ -20,8 +20,8 @@ const PLACES: &[&str] = &[
 
 /// What the scripts of the image call.
 const NEEDED: &[&str] = &[
-    "cat", "dd", "init", "ip", "kill", "mkfifo", "modprobe", "mount", "poweroff", "reboot", "sh",
-    "sync", "tr", "udhcpc", "umount", "usleep", "wget",
+    "cat", "cpio", "dd", "gunzip", "init", "ip", "kill", "mkfifo", "modprobe", "mount", "poweroff",
+    "reboot", "sh", "sync", "tr", "udhcpc", "umount", "usleep", "wget",
 ];
 
 /// A busybox that can run the image.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::archive::Archive;
+use super::archive::{Archive, Compression};
 use super::{ImageError, output, under};
 
 /// What the image carries where the host has it: how a node talks to its BMC, and what
@@ -24,6 +24,9 @@ const ENTRIES: &[&str] = &["0", "4753"];
 
 /// A list for a host that has none.
 const RESERVED_ONLY: &str = "0\n  Reserved\n    -\n      -\n";
+
+/// The archive of the programs, inside the image.
+const PACKED: &str = "usr/lib/programs.cpio.gz";
 
 /// Which of the wanted programs the host has.
 #[derive(Debug, Default)]
@@ -69,20 +72,25 @@ impl Programs {
         self.found.iter().filter_map(name).collect()
     }
 
-    /// Puts the programs and their libraries into the archive.
+    /// Puts the programs and their libraries into the archive, as one of their own that is
+    /// unpacked at the first use: 16 MB otherwise, which cost each boot 0.3 s.
     ///
     /// # Errors
     ///
     /// [`ImageError::Read`].
     pub(super) fn pack(&self, archive: &mut Archive) -> Result<(), ImageError> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        let mut packed = Archive::default();
         for (path, name) in self.found.iter().zip(self.names()) {
-            archive.file(&format!("bin/{name}"), 0o755, output::read(path)?);
+            packed.file(&format!("usr/bin/{name}"), 0o755, output::read(path)?);
+            archive.file(&format!("bin/{name}"), 0o755, include_bytes!("program.sh"));
         }
-        pack_libraries(&self.libraries, archive)?;
-        if !self.found.is_empty() {
-            let path = ENTERPRISES.trim_start_matches('/');
-            archive.file(path, 0o644, self.enterprises.as_str());
-        }
+        pack_libraries(&self.libraries, &mut packed)?;
+        let path = ENTERPRISES.trim_start_matches('/');
+        packed.file(path, 0o644, self.enterprises.as_str());
+        archive.file(PACKED, 0o644, packed.finish(Compression::Gzip));
         Ok(())
     }
 }
