@@ -78,6 +78,26 @@ fn a_node_comes_up_says_so_and_reports_itself() {
 }
 
 #[test]
+fn a_node_runs_what_its_server_gives_it_and_has_ipmitool() {
+    assert!(
+        image().programs.iter().any(|name| name == "ipmitool"),
+        "scripts/install-deps installs it"
+    );
+    let web = Web::serve(|_| {
+        let script = "echo ran once; ipmitool -V; ipmitool -V | tr a-z A-Z";
+        [("jobs/mine.sh".to_owned(), script.as_bytes().to_vec())].into()
+    });
+    let server = web.address();
+    let guest = boot(
+        &format!("nsplay.server={server} nsplay.run=jobs/mine.sh"),
+        &card("e1000e"),
+    );
+    guest.shows("ipmitool version ");
+    let all = guest.shows("IPMITOOL VERSION ");
+    assert_eq!(all.matches("ran once").count(), 1, "{all}");
+}
+
+#[test]
 fn a_node_takes_its_name_from_dhcp_and_obeys_the_power_button() {
     let guest = boot("", &card("e1000e"));
     guest.shows("nsplay: node1 is up: 10.0.2.15");

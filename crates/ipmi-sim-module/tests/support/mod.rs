@@ -2,7 +2,7 @@
 //! ipmitool as its client. Whatever a [`Bmc`] starts and writes ends with it.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -288,7 +288,7 @@ impl Kcs {
         request.extend([sum.wrapping_neg(), END]);
         self.0.write_all(&request).unwrap();
         let (mut answer, mut escaped) = (Vec::new(), false);
-        for byte in (&self.0).bytes() {
+        for byte in BufReader::new(&self.0).bytes() {
             match byte.expect("ipmi_sim does not answer") {
                 END => break,
                 // Something else that QEMU is told, such as the protocol's version.
