@@ -22,12 +22,12 @@ until [ -e /dev/ipmi0 ]; do usleep 50000; done
 echo "agent is here"
 last=none
 while :; do
-    if wget -q -O /tmp/todo http://$server/todo 2>/dev/null && read -r _ number </tmp/todo && [ "$number" != "$last" ]; then
+    if wget -q -O /run/todo http://$server/todo 2>/dev/null && read -r _ number </run/todo && [ "$number" != "$last" ]; then
         last=$number
         echo "[$number] begins"
-        sh /tmp/todo >/tmp/said 2>&1
+        sh /run/todo >/run/said 2>&1
         code=$?
-        while read -r line; do echo "[$number] $line"; done </tmp/said
+        while read -r line; do echo "[$number] $line"; done </run/said
         echo "[$number] ends with $code"
     fi
     usleep 100000

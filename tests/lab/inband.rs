@@ -17,7 +17,7 @@ fn tidy(text: &str) -> String {
 fn same(host: &Host, guest: &Guest, command: &str) -> String {
     let words: Vec<&str> = command.split(' ').collect();
     // An event that waited for the next client makes ipmitool complain, and go on.
-    let inside = format!("ipmitool {command} 2>/tmp/error || {{ cat /tmp/error; false; }}");
+    let inside = format!("ipmitool {command} 2>/run/error || {{ cat /run/error; false; }}");
     let inside = tidy(&guest.runs(&inside).ok().out);
     let outside = tidy(&host.ipmitool(&words).ok().out);
     assert_eq!(inside, outside, "{command}");
