@@ -16,10 +16,12 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 use super::chassis::{Chassis, Identify, LastEvent, Policy};
+use super::console::Console;
 use super::memory::Memory;
 use super::qemu::{Accelerator, Fds, Machine};
 use super::qmp::{Qmp, Said};
@@ -79,6 +81,7 @@ pub struct Node {
     power: watch::Receiver<Power>,
     chassis: Rc<RefCell<Chassis>>,
     memory: Rc<Memory>,
+    console: Console,
 }
 
 impl Node {
@@ -95,13 +98,15 @@ impl Node {
         let memory = Rc::new(Memory::new(file, name.clone(), journal.clone()));
         let chassis = Chassis::new(machine.node.power_on, memory.recall());
         let chassis = Rc::new(RefCell::new(chassis));
+        let console = Console::default();
         let keeper = Keeper {
-            machine,
             user,
-            host,
             power: tell,
             chassis: Rc::clone(&chassis),
             memory: Rc::clone(&memory),
+            lines: connect(&machine, &console, &host.journal),
+            machine,
+            host,
         };
         tokio::task::spawn_local(keeper.run(asked));
         Ok(Self {
@@ -111,6 +116,7 @@ impl Node {
             power,
             chassis,
             memory,
+            console,
         })
     }
 
@@ -180,6 +186,12 @@ impl Node {
         self.memory.keep(&self.chassis.borrow());
     }
 
+    /// What its guest prints and reads.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
     /// What its BMC remembers.
     #[must_use]
     pub fn chassis(&self) -> &RefCell<Chassis> {
@@ -206,6 +218,8 @@ struct Keeper {
     power: watch::Sender<Power>,
     chassis: Rc<RefCell<Chassis>>,
     memory: Rc<Memory>,
+    /// Takes the serial line of each QEMU.
+    lines: mpsc::UnboundedSender<UnixStream>,
 }
 
 /// A QEMU process, and what belongs to it.
@@ -385,11 +399,8 @@ impl Keeper {
         tokio::task::spawn_local(async move {
             let _ = greet.send(Qmp::greet(qmp_ours, tell).await);
         });
-        let (journal, name) = (self.host.journal.clone(), self.name().clone());
-        let skip_banner = self.machine.node.fast_boot;
-        tokio::task::spawn_local(async move {
-            serial::run(serial_ours, skip_banner, |line| journal.line(&name, line)).await
-        });
+        // Whoever takes it ends with the lab only.
+        let _ = self.lines.send(serial_ours);
 
         let mut chassis = self.chassis.borrow_mut();
         chassis.on_since = Some(Instant::now());
@@ -490,6 +501,27 @@ fn restart_cause(door: &Door, policy: Policy) -> u8 {
         Door::Lab | Door::Mains => 6,
         Door::Patience => 0,
     }
+}
+
+/// Connects each serial line that it is sent with the console, one after the other: what the last
+/// QEMU printed before it was killed comes before what the next one prints.
+fn connect(
+    machine: &Machine,
+    console: &Console,
+    journal: &Journal,
+) -> mpsc::UnboundedSender<UnixStream> {
+    let (lines, mut come) = mpsc::unbounded_channel();
+    let (name, skip_banner) = (machine.node.name.clone(), machine.node.fast_boot);
+    let (console, journal) = (console.clone(), journal.clone());
+    tokio::task::spawn_local(async move {
+        while let Some(line) = come.recv().await {
+            let show = |text| journal.line(&name, text);
+            if let Err(error) = serial::run(line, skip_banner, &console, show).await {
+                tracing::warn!(%error, "a serial line broke");
+            }
+        }
+    });
+    lines
 }
 
 /// Makes what a node keeps: its folder, its disk, its firmware variables.
