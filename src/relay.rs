@@ -37,8 +37,8 @@ pub trait Gate {
     /// A datagram of a client.
     fn forth(&self, datagram: &[u8]) -> Fate;
 
-    /// A datagram of the far end, which may be changed.
-    fn back(&self, datagram: &mut [u8]) -> Fate;
+    /// A datagram of the far end.
+    fn back(&self, datagram: &[u8]) -> Fate;
 }
 
 /// Passes everything.
@@ -49,7 +49,7 @@ impl Gate for Open {
         Fate::Pass(Duration::ZERO)
     }
 
-    fn back(&self, _: &mut [u8]) -> Fate {
+    fn back(&self, _: &[u8]) -> Fate {
         Fate::Pass(Duration::ZERO)
     }
 }
@@ -144,7 +144,7 @@ async fn back(far: Rc<UdpSocket>, near: Rc<UdpSocket>, client: SocketAddr, gate:
             sleep(BREATH).await;
             continue;
         };
-        match gate.back(&mut datagram[..length]) {
+        match gate.back(&datagram[..length]) {
             Fate::Pass(after) => {
                 if !after.is_zero() {
                     sleep(after).await;

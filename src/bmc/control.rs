@@ -103,6 +103,14 @@ fn answer(question: &str, bmc: &Rc<Bmc>) -> Result<String, u8> {
             node.remember();
             Ok(String::new())
         }
+        ("sol", Some("on")) => {
+            bmc.sol.begin();
+            Ok(String::new())
+        }
+        ("sol", Some("off")) => {
+            bmc.sol.end();
+            Ok(String::new())
+        }
         ("ipmi", Some(function)) => {
             let byte = |word: Option<&str>| u8::from_str_radix(word?, 16).ok();
             let numbers = (byte(Some(function)), byte(words.next()), byte(words.next()));

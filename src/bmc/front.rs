@@ -67,8 +67,7 @@ impl Gate for Front {
         }
     }
 
-    fn back(&self, datagram: &mut [u8]) -> Fate {
-        rmcp::tell_privilege(datagram);
+    fn back(&self, datagram: &[u8]) -> Fate {
         if let Some(numbers) = rmcp::opened(datagram) {
             let mut opening = self.opening.borrow_mut();
             opening.truncate(MOST_OPENING - 1);

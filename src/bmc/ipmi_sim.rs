@@ -72,7 +72,7 @@ pub fn program(node: &Node, binary: &Path, control: RawFd) -> Program {
 
 /// The BMC's LAN interface, users and module.
 fn lan_conf(node: &Node, control: RawFd) -> String {
-    let local = Ipv4Addr::LOCALHOST;
+    let (local, sol) = (Ipv4Addr::LOCALHOST, super::sol::ADDRESS);
     let guid: String = guid(&node.identity.uuid)
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -93,7 +93,8 @@ fn lan_conf(node: &Node, control: RawFd) -> String {
         })
         .collect();
     // A `serial` line must be there: without one the watchdog of ipmi_sim
-    // 2.0.33 calls through a null pointer. User 1 is the anonymous one.
+    // 2.0.33 calls through a null pointer. The `sol` line names no history: with one ipmi_sim
+    // reads without end, and drops what its client is too slow for. User 1 is the anonymous one.
     format!(
         r#"name "{name}"
 loadlib "{MODULE}" "fd={control}"
@@ -108,6 +109,7 @@ set_working_mc 0x20
     guid {guid}
   endlan
   serial kcs {local} {KCS_PORT} codec VM
+  sol "tcp:{sol}" 115200
   user 1 false "" "" user 10 md2 md5 straight
   user 2 true "{user}" "{password}" admin 10 md2 md5 straight
 {more}"#

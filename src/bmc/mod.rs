@@ -1,5 +1,5 @@
-//! BMCs: ipmi_sim, the front before it, what its module asks of the node, and what it tells of the
-//! node's hardware.
+//! BMCs: ipmi_sim, the front before it, what its module asks of the node, the console it passes on,
+//! and what it tells of the node's hardware.
 
 pub mod ask;
 pub mod bank;
@@ -11,6 +11,7 @@ pub mod ipmi_sim;
 pub mod lan;
 pub mod rmcp;
 pub mod sdr;
+pub mod sol;
 pub mod states;
 pub mod users;
 
@@ -28,6 +29,7 @@ use crate::lab::{Fault, Name};
 use crate::node::Order;
 use crate::node::power::{Door, Node};
 use lan::Lan;
+use sol::Sol;
 
 /// A BMC, for as long as its lab lives: what outlasts each ipmi_sim.
 pub struct Bmc {
@@ -41,6 +43,8 @@ pub struct Bmc {
     pub guid: [u8; 16],
     /// Its LAN configuration.
     pub lan: RefCell<Lan>,
+    /// The console, as ipmi_sim passes it on.
+    pub sol: Sol,
     /// Ends the present ipmi_sim, so that another one is started.
     pub restart: Rc<Notify>,
 }

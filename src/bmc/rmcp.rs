@@ -302,20 +302,6 @@ pub fn suite_numbers() -> Vec<u8> {
     SUITES.iter().map(|(number, _)| *number).collect()
 }
 
-/// Makes an Open Session response name the privilege level that was asked for.
-///
-/// ipmi_sim 2.0.33 leaves it 0, which is none of table 13-10's levels and which freeipmi refuses.
-/// Nothing is signed yet at this point.
-pub fn tell_privilege(datagram: &mut [u8]) {
-    const ADMINISTRATOR: u8 = 4;
-
-    let is_success = open_session_response(datagram).is_some();
-    let level = datagram.get_mut(HEADER_2_0 + 2);
-    if let Some(level) = level.filter(|level| is_success && **level == 0) {
-        *level = ADMINISTRATOR;
-    }
-}
-
 /// All records of the cipher suites (table 22-18).
 fn records() -> Vec<u8> {
     const STANDARD: u8 = 0xc0;

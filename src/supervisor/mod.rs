@@ -31,6 +31,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use crate::bmc::lan::Lan;
+use crate::bmc::sol::Sol;
 use crate::bmc::{self, Bmc, front, ipmi_sim};
 use crate::event::What;
 use crate::files;
@@ -213,6 +214,9 @@ impl Coming<'_> {
             let front = front::start(&host, &machine.node, node.clone())
                 .map_err(|error| format!("cannot open the BMC's port of node `{name}`: {error}"))?;
             spawn_local(front);
+            let netns = host.members.get(name);
+            let sol = netns.and_then(|netns| Sol::start(netns, node.console()));
+            let sol = sol.map_err(|error| format!("cannot listen for SOL of `{name}`: {error}"))?;
             let sensors =
                 Sensors::follow(&self.plan.lab, &machine.node, node.clone(), self.journal);
             let bmc = Rc::new(Bmc {
@@ -221,6 +225,7 @@ impl Coming<'_> {
                 node,
                 guid: ipmi_sim::guid(&machine.node.identity.uuid),
                 lan: RefCell::new(lan(&self.plan.lab, &machine.node)),
+                sol,
                 restart: Rc::default(),
             });
             servers.add(name.clone(), Server { bmc, sensors });

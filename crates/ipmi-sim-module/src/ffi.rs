@@ -1,6 +1,6 @@
 //! What ipmi_sim calls here, and what is called in it and in libc.
 //!
-//! All unsafe code of the module. Nothing here panics, and if it did, the
+//! With [`hooks`], all unsafe code of the module. Nothing here panics, and if it did, the
 //! `extern "C"` edge ends the process instead of unwinding into C.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
@@ -13,10 +13,12 @@ use std::time::Instant;
 mod guard;
 mod timer;
 
-use crate::chassis::{self, Chassis, Message};
+use crate::chassis::{self, Answer, Chassis, Message};
+use crate::hooks;
 use crate::link::{Link, log};
-use crate::protocol::Request;
+use crate::protocol::{Completion, Request};
 use crate::sel_clock;
+use crate::sol::Sol;
 use crate::watchdog::{self, Watchdog};
 use timer::{TIMER, Timer};
 
@@ -24,13 +26,14 @@ use timer::{TIMER, Timer};
 /// of its own, which does not follow the release and so does not tell enough.
 const LANSERV_VERSION: &CStr = c"1.0.13";
 
-/// Functions of 2.0.33 that are called, or go with the `msg_t` bound here.
-const EXPORTED: [&CStr; 6] = [
+/// What of 2.0.33 is used, or goes with the `msg_t` bound here.
+const EXPORTED: [&CStr; 7] = [
     REGISTER_HANDLER,
     timer::FIND_MC,
     timer::NEW_EVENT,
-    guard::APP_HANDLERS,
     guard::SENSOR_HANDLERS,
+    APP_HANDLERS,
+    PAYLOAD_HANDLERS,
     c"is_mc_get_channelset",
 ];
 
@@ -39,6 +42,11 @@ const EXPORTED: [&CStr; 6] = [
 const NOT_EXPORTED: [&CStr; 2] = [c"ipmi_msg_alloc", c"ipmi_msg_dup"];
 
 const REGISTER_HANDLER: &CStr = c"ipmi_emu_register_cmd_handler";
+
+/// The handlers of the commands of network function 06h, by command.
+pub(crate) const APP_HANDLERS: &CStr = c"app_netfn_handlers";
+/// The handlers of RMCP+ payloads, by payload type.
+pub(crate) const PAYLOAD_HANDLERS: &CStr = c"payload_handlers";
 
 /// The management controller that lan.conf and the emulator file set up.
 const BMC_ADDRESS: c_uchar = 0x20;
@@ -51,10 +59,11 @@ const EINVAL: c_int = 22;
 
 static MODULE: OnceLock<Mutex<Module>> = OnceLock::new();
 
-struct Module {
+pub(crate) struct Module {
     chassis: Chassis,
     watchdog: Watchdog,
     link: Link,
+    pub(crate) sol: Sol,
 }
 
 /// `msg_t` of lanserv/OpenIPMI/msg.h in 2.0.33; fields not read are unnamed.
@@ -64,10 +73,10 @@ pub(crate) struct Msg {
     _src_len: c_int,
     _oem_data: c_long,
     channel: c_uchar,
-    orig_channel: *mut c_void,
+    pub(crate) orig_channel: *mut c_void,
     _authtype: c_uchar,
     _seq: u32,
-    sid: u32,
+    pub(crate) sid: u32,
     _rmcp: RmcpAuth,
     netfn: c_uchar,
     _rs_addr: c_uchar,
@@ -75,9 +84,9 @@ pub(crate) struct Msg {
     _rq_addr: c_uchar,
     _rq_lun: c_uchar,
     rq_seq: c_uchar,
-    cmd: c_uchar,
-    data: *const c_uchar,
-    len: c_uint,
+    pub(crate) cmd: c_uchar,
+    pub(crate) data: *const c_uchar,
+    pub(crate) len: c_uint,
     _iana: u32,
     _next: *mut c_void,
 }
@@ -132,9 +141,10 @@ const _: () = {
     assert!(std::mem::offset_of!(Msg, len) == 96);
 };
 
-type Handler =
+pub(crate) type Handler =
     unsafe extern "C" fn(*mut c_void, *const Msg, *mut c_uchar, *mut c_uint, *mut c_void);
-type RegisterHandler = unsafe extern "C" fn(c_uchar, c_uchar, Handler, *mut c_void) -> c_int;
+pub(crate) type RegisterHandler =
+    unsafe extern "C" fn(c_uchar, c_uchar, Handler, *mut c_void) -> c_int;
 type GetVersion = unsafe extern "C" fn() -> *const c_char;
 
 unsafe extern "C" {
@@ -164,10 +174,7 @@ extern "C" fn ipmi_sim_module_post_init(_sys: *mut c_void) -> c_int {
     };
     let own = chassis::COMMANDS.into_iter().chain(watchdog::COMMANDS);
     let own = own.map(|command| (command, handle as Handler, std::ptr::null_mut()));
-    let guarded = guard::COMMANDS.into_iter().filter_map(|(netfn, command)| {
-        let original = guard::original(netfn, command)?;
-        Some(((netfn, command), guard::handle as Handler, original))
-    });
+    let guarded = guard::original().map(|own| (guard::COMMAND, guard::handle as Handler, own));
     for ((netfn, command), handler, cb_data) in own.chain(guarded) {
         // SAFETY: `register` has this signature in the version that init
         // checked, and these are the handler type that it takes.
@@ -179,7 +186,13 @@ extern "C" fn ipmi_sim_module_post_init(_sys: *mut c_void) -> c_int {
             return error;
         }
     }
-    0
+    match hooks::put(register) {
+        Ok(()) => 0,
+        Err(reason) => {
+            log(format_args!("{reason}"));
+            EINVAL
+        }
+    }
 }
 
 /// Called instead of init when ipmi_sim is asked for its version.
@@ -205,6 +218,7 @@ fn init(sys: *mut c_void, options: *const c_char) -> Result<(), String> {
         chassis: Chassis::default(),
         watchdog: Watchdog::default(),
         link,
+        sol: Sol::default(),
     };
     MODULE
         .set(Mutex::new(module))
@@ -228,6 +242,28 @@ extern "C" fn watchdog_ran_out(_cb_data: *mut c_void) {
         timer.event(watchdog::record(BMC_ADDRESS, data));
     }
     timer.set(watchdog.next(Instant::now()));
+}
+
+pub(crate) fn ask(request: Request<'_>) -> Answer {
+    module(|module| module.link.ask(request)).ok_or(Completion::UNSPECIFIED)?
+}
+
+/// Does something with the module, once it is there.
+pub(crate) fn module<T>(act: impl FnOnce(&mut Module) -> T) -> Option<T> {
+    let mut module = MODULE.get()?.lock().unwrap_or_else(PoisonError::into_inner);
+    Some(act(&mut module))
+}
+
+/// The data of a message.
+///
+/// # Safety
+/// Its data holds `len` bytes, which nobody writes meanwhile.
+pub(crate) unsafe fn data(msg: &Msg) -> &[u8] {
+    if msg.data.is_null() {
+        return &[];
+    }
+    // SAFETY: see the function.
+    unsafe { std::slice::from_raw_parts(msg.data, msg.len as usize) }
 }
 
 /// Refuses every ipmi_sim but the one whose interface is bound here: with
@@ -268,19 +304,14 @@ unsafe extern "C" fn handle(
 ) {
     // SAFETY: see the function; the message outlives this call.
     let msg = unsafe { &*msg };
-    let data = if msg.data.is_null() {
-        &[]
-    } else {
-        // SAFETY: data points to len bytes, and nobody writes while we read.
-        unsafe { std::slice::from_raw_parts(msg.data, msg.len as usize) }
-    };
     let message = Message {
         netfn: msg.netfn,
         command: msg.cmd,
         channel: msg.channel,
         session: msg.sid,
         sequence: msg.rq_seq,
-        data,
+        // SAFETY: data points to len bytes, and nobody writes while we read.
+        data: unsafe { data(msg) },
     };
     let response = respond(message);
     let length = response.len().min(RESPONSE_MAX);
@@ -295,24 +326,24 @@ unsafe extern "C" fn handle(
 fn respond(message: Message<'_>) -> Vec<u8> {
     const UNSPECIFIED: u8 = 0xff;
 
-    let Some(module) = MODULE.get() else {
-        return vec![UNSPECIFIED];
-    };
-    let mut module = module.lock().unwrap_or_else(PoisonError::into_inner);
-    let Module {
-        chassis,
-        watchdog,
-        link,
-    } = &mut *module;
-    if !watchdog::COMMANDS.contains(&(message.netfn, message.command)) {
-        return chassis.respond(message, |request| link.ask(request));
-    }
-    let ask = |order| link.ask(Request::Watchdog(order));
-    let response = watchdog.respond(message, Instant::now(), ask);
-    if let Some(timer) = TIMER.get() {
-        timer.set(watchdog.next(Instant::now()));
-    }
-    response
+    let response = module(|module| {
+        let Module {
+            chassis,
+            watchdog,
+            link,
+            ..
+        } = module;
+        if !watchdog::COMMANDS.contains(&(message.netfn, message.command)) {
+            return chassis.respond(message, |request| link.ask(request));
+        }
+        let ask = |order| link.ask(Request::Watchdog(order));
+        let response = watchdog.respond(message, Instant::now(), ask);
+        if let Some(timer) = TIMER.get() {
+            timer.set(watchdog.next(Instant::now()));
+        }
+        response
+    });
+    response.unwrap_or_else(|| vec![UNSPECIFIED])
 }
 
 /// Returns the version of the program that we are loaded into.

@@ -27,6 +27,7 @@
 //! | `watchdog armed` | | |
 //! | `watchdog status` | | `armed`, or `idle` when the machine has been switched or reset since |
 //! | `watchdog` | `reset` `off` `cycle` `nmi`: it has run out, or is about to | `error d5` when it is idle |
+//! | `sol` | `on` once a session has activated SOL, `off` once it has deactivated it | |
 //!
 //! A node that can't do what is asked answers `error`: `d5` not in this state
 //! (a cycle of a node that is off), `cc` never, `c0` busy, `ff` unspecified.
@@ -173,6 +174,8 @@ pub(crate) enum Request<'a> {
     BootSet(BootFlags),
     Ipmi(Message<'a>),
     Watchdog(watchdog::Order),
+    /// Whether a session has SOL.
+    Sol(bool),
 }
 
 impl fmt::Display for Request<'_> {
@@ -195,6 +198,7 @@ impl fmt::Display for Request<'_> {
                     .try_for_each(|byte| write!(f, "{byte:02x}"))
             }
             Self::Watchdog(order) => write!(f, "watchdog {order}"),
+            Self::Sol(active) => f.write_str(if *active { "sol on" } else { "sol off" }),
         }
     }
 }

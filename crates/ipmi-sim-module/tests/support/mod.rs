@@ -130,7 +130,7 @@ fn answer_questions(socket: &UnixDatagram, mood: &Mutex<Mood>, asked: &Mutex<Vec
                 boot = flags.to_owned();
                 "ok".to_owned()
             }
-            ["guid"] => "ok a123456789abcdefa123456789abcdef".to_owned(),
+            ["ipmi", "06", "37", ..] => "ok a123456789abcdefa123456789abcdef".to_owned(),
             ["watchdog", "armed"] => {
                 watchdog = "armed";
                 "ok".to_owned()
