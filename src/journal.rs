@@ -19,8 +19,12 @@ use crate::lab::Name;
 /// lets go of an event only when another takes its place.
 const BACKLOG: usize = 1024;
 
-/// The log of a run grows no larger than this, in bytes: a guest may print for ever.
+/// What members print makes the log of a run no larger than this, in bytes: a guest may print for
+/// ever.
 const LARGEST: u64 = 32 << 20;
+
+/// What happens to members is written down beyond that, up to this many bytes more.
+const RESERVE: u64 = 4 << 20;
 
 /// The journal of one run of a lab; clones are the same journal.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub struct Journal(Rc<Inner>);
 struct Inner {
     file: RefCell<File>,
     written: Cell<u64>,
+    /// Whether no more lines of members are written.
+    full: Cell<bool>,
     listeners: broadcast::Sender<Event>,
 }
 
@@ -47,6 +53,7 @@ impl Journal {
         Ok(Self(Rc::new(Inner {
             file: RefCell::new(file),
             written: Cell::new(0),
+            full: Cell::new(false),
             listeners: broadcast::Sender::new(BACKLOG),
         })))
     }
@@ -65,7 +72,17 @@ impl Journal {
         };
         line.push(b'\n');
         let written = self.0.written.get() + line.len() as u64;
-        if written > LARGEST {
+        let is_line = matches!(event.what, What::Log { .. });
+        if is_line && (written > LARGEST || self.0.full.get()) {
+            if !self.0.full.replace(true) {
+                let size = LARGEST >> 20;
+                self.note(format!(
+                    "the log has {size} MiB: what members print is no longer kept"
+                ));
+            }
+            return;
+        }
+        if written > LARGEST + RESERVE {
             return;
         }
         // A full disk must not end the lab: its listeners still hear.
@@ -117,4 +134,33 @@ pub fn now() -> u64 {
 pub fn read(path: &Path, bytes: u64) -> io::Result<impl Iterator<Item = Event> + use<>> {
     let lines = BufReader::new(File::open(path)?.take(bytes)).lines();
     Ok(lines.filter_map(|line| serde_json::from_str(&line.ok()?).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_full_keeps_what_happens_but_not_what_is_printed() {
+        let file = std::env::temp_dir().join(format!("nsplay-journal-{}", std::process::id()));
+        let journal = Journal::begin(&file).unwrap();
+        let member = Name::new("node1").unwrap();
+        for _ in 0..LARGEST >> 19 {
+            journal.line(&member, "y".repeat(1 << 20));
+        }
+        let by = "a test".to_owned();
+        journal.say(What::Down { by });
+        let size = std::fs::metadata(&file).unwrap().len();
+        assert!(
+            size <= LARGEST + 1000 && size == journal.written(),
+            "{size}"
+        );
+        let last: Vec<_> = read(&file, u64::MAX).unwrap().collect();
+        std::fs::remove_file(&file).unwrap();
+        let [.., note, down] = last.as_slice() else {
+            panic!("too few events");
+        };
+        assert!(matches!(&note.what, What::Note { text } if text.contains("no longer kept")));
+        assert!(matches!(down.what, What::Down { .. }));
+    }
 }
