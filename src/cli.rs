@@ -35,6 +35,8 @@ pub enum Command {
     Ps,
     /// Show what the members print
     Logs(Logs),
+    /// Attach this terminal to the serial console of a node
+    Console(Console),
     /// Run a command of this host inside the network of a member
     Exec(Exec),
     /// Tell a node to power on, off, cycle or reset
@@ -90,6 +92,14 @@ pub struct Logs {
     /// Only these members
     #[arg(value_name = "MEMBER", value_parser = Name::new)]
     pub members: Vec<Name>,
+}
+
+/// `nsplay console`.
+#[derive(Args, Debug)]
+pub struct Console {
+    /// The node; may be left out when the lab has one
+    #[arg(value_parser = Name::new)]
+    pub node: Option<Name>,
 }
 
 /// `nsplay exec`.

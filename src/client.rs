@@ -80,6 +80,15 @@ impl Client {
         }
     }
 
+    /// The connection itself, for what follows the last reply, and what of that has come already.
+    ///
+    /// # Errors
+    /// What dup(2) says.
+    pub fn into_stream(self) -> io::Result<(Vec<u8>, UnixStream)> {
+        let come = self.replies.buffer().to_owned();
+        Ok((come, self.replies.into_inner()))
+    }
+
     /// The socket, to be shut down from elsewhere.
     ///
     /// # Errors

@@ -17,6 +17,16 @@ pub fn data(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
+/// Prints data that is no text of ours, at once.
+///
+/// # Errors
+/// What write(2) says; BrokenPipe when the reader has gone.
+pub fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// Prints what is going on.
 pub fn status(text: &str) {
     eprintln!("{text}");

@@ -2,6 +2,7 @@
 
 mod bmc;
 mod config;
+mod console;
 mod down;
 mod exec;
 mod image;
@@ -36,6 +37,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Down => down::run(&name()),
         Command::Ps => ps::run(&name()),
         Command::Logs(options) => logs::run(options, &name()),
+        Command::Console(options) => console::run(options, &name()),
         Command::Exec(options) => exec::run(options, &name()),
         Command::Power(options) => power::run(options, &name()),
         Command::Bmc(options) => bmc::run(options, &name()),

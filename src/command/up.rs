@@ -162,6 +162,8 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
             Some(
                 Reply::Members { .. }
                 | Reply::Power { .. }
+                | Reply::Console { .. }
+                | Reply::Nodes { .. }
                 | Reply::Sensors { .. }
                 | Reply::Faults { .. }
                 | Reply::Inspection(_),

@@ -1,4 +1,5 @@
-//! The control socket: answers `nsplay ps`, `logs`, `power`, `bmc`, `inspect`, `down` and the `up` that waits.
+//! The control socket: answers `nsplay ps`, `logs`, `power`, `console`, `bmc`, `inspect`, `down` and
+//! the `up` that waits.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use super::board::Board;
@@ -145,6 +146,24 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             };
             client.answer(answer).await
         }
+        Request::Console { node } => {
+            let mut names: Vec<Name> = desk.lab.nodes.iter().map(|n| n.name.clone()).collect();
+            let name = match node {
+                None if names.len() == 1 => names.pop(),
+                asked => asked,
+            };
+            let found = name.and_then(|name| Some((desk.servers.node(&name)?, name)));
+            let Some((node, name)) = found else {
+                return client.last(&Reply::Nodes { nodes: names }).await;
+            };
+            let (node, journal) = (node.console(), desk.journal.listen());
+            client.last(&Reply::Console { node: name }).await?;
+            tokio::select! {
+                ended = node.typed_by(read) => ended,
+                ended = async { node.watch().show(client.write.get_mut()).await } => ended,
+                () = last_event(journal) => Ok(()),
+            }
+        }
         Request::Down { by } => {
             let _ = desk.down.send(by);
             client.last(&Reply::Done).await
@@ -259,6 +278,17 @@ impl Client {
             self.last(&Reply::Done).await?;
         }
         Ok(end)
+    }
+}
+
+/// Waits until the lab ends.
+async fn last_event(mut journal: broadcast::Receiver<Event>) {
+    loop {
+        match journal.recv().await {
+            Ok(event) if matches!(event.what, What::Failed { .. } | What::Down { .. }) => return,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 

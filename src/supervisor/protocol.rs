@@ -1,7 +1,8 @@
 //! The control protocol: JSON lines over the lab's control socket.
 //!
 //! A client sends one [`Request`]; the supervisor answers with [`Reply`]s,
-//! of which [`Reply::Done`] or [`Reply::Refused`] is the last.
+//! of which [`Reply::Done`] or [`Reply::Refused`] is the last. Behind a
+//! [`Reply::Console`] come no replies but the console.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -49,6 +50,11 @@ pub enum Request {
         /// The node.
         node: Name,
     },
+    /// A node's console: after [`Reply::Console`] the connection carries its bytes, both ways.
+    Console {
+        /// The node; none is the only one.
+        node: Option<Name>,
+    },
     /// The end of the lab.
     Down {
         /// Who or what asks for it.
@@ -84,6 +90,16 @@ pub enum Reply {
     },
     /// What a node is.
     Inspection(Box<Inspection>),
+    /// The console follows.
+    Console {
+        /// The node.
+        node: Name,
+    },
+    /// The nodes that there are, instead of the one that was asked for.
+    Nodes {
+        /// In the order of their names.
+        nodes: Vec<Name>,
+    },
     /// It is done.
     Done,
     /// What was asked for is not there, or cannot be so; nothing was done.
