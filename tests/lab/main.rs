@@ -2,6 +2,7 @@
 
 mod boot;
 mod children;
+mod console;
 mod endings;
 mod faults;
 mod guest;
