@@ -26,6 +26,16 @@ const MOST: usize = 256;
 /// The answer to Cold Reset is on its way by then.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(100);
 
+/// Commands that the module passes on as they are: network function and command (IPMI 2.0,
+/// appendix G).
+const COLD_RESET: (u8, u8) = (0x06, 0x02);
+const GET_SELF_TEST_RESULTS: (u8, u8) = (0x06, 0x04);
+const GET_SYSTEM_GUID: (u8, u8) = (0x06, 0x37);
+const SET_LAN_CONFIGURATION: (u8, u8) = (0x0c, 0x01);
+const GET_LAN_CONFIGURATION: (u8, u8) = (0x0c, 0x02);
+const SET_SOL_CONFIGURATION: (u8, u8) = (0x0c, 0x21);
+const GET_SOL_CONFIGURATION: (u8, u8) = (0x0c, 0x22);
+
 /// Completion codes of IPMI 2.0, table 5-2.
 const NOT_IN_THIS_STATE: u8 = 0xd5;
 const INVALID_COMMAND: u8 = 0xc1;
@@ -131,7 +141,7 @@ fn ipmi(command: (u8, u8), channel: u8, data: &[u8], bmc: &Rc<Bmc>) -> Result<Ve
     const PASSED: [u8; 2] = [0x55, 0x00];
 
     match command {
-        (0x06, 0x02) => {
+        COLD_RESET => {
             let bmc = Rc::clone(bmc);
             tokio::task::spawn_local(async move {
                 sleep(ANSWERED_WITHIN).await;
@@ -139,15 +149,18 @@ fn ipmi(command: (u8, u8), channel: u8, data: &[u8], bmc: &Rc<Bmc>) -> Result<Ve
             });
             Ok(Vec::new())
         }
-        (0x06, 0x04) => Ok(PASSED.to_vec()),
-        (0x06, 0x37) => Ok(bmc.guid.to_vec()),
-        (0x0c, 0x01) => bmc.lan.borrow_mut().set(channel, data),
-        (0x0c, 0x02) => bmc.lan.borrow().get(channel, data),
+        GET_SELF_TEST_RESULTS => Ok(PASSED.to_vec()),
+        GET_SYSTEM_GUID => Ok(bmc.guid.to_vec()),
+        SET_LAN_CONFIGURATION => bmc.lan.borrow_mut().set(channel, data),
+        GET_LAN_CONFIGURATION => bmc.lan.borrow().get(channel, data),
+        SET_SOL_CONFIGURATION => bmc.sol_parameters.borrow_mut().set(channel, data),
+        GET_SOL_CONFIGURATION => bmc.sol_parameters.borrow().get(channel, data),
         _ => Err(INVALID_COMMAND),
     }
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub(super) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

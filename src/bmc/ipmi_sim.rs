@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
+use super::control::to_hex;
 use super::emu;
 use crate::lab::{Node, Privilege};
 use crate::program::{Probe, Program, TextFile, User};
@@ -73,10 +74,7 @@ pub fn program(node: &Node, binary: &Path, control: RawFd) -> Program {
 /// The BMC's LAN interface, users and module.
 fn lan_conf(node: &Node, control: RawFd) -> String {
     let (local, sol) = (Ipv4Addr::LOCALHOST, super::sol::ADDRESS);
-    let guid: String = guid(&node.identity.uuid)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let guid = to_hex(&guid(&node.identity.uuid));
     let name = &node.name;
     let (user, password) = (&node.bmc.user, &node.bmc.password);
     let more: String = (3..)

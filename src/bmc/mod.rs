@@ -9,6 +9,7 @@ pub mod front;
 pub mod fru;
 pub mod ipmi_sim;
 pub mod lan;
+pub mod parameters;
 pub mod rmcp;
 pub mod sdr;
 pub mod sol;
@@ -28,7 +29,7 @@ use crate::journal::Journal;
 use crate::lab::{Fault, Name};
 use crate::node::Order;
 use crate::node::power::{Door, Node};
-use lan::Lan;
+use parameters::Parameters;
 use sol::Sol;
 
 /// A BMC, for as long as its lab lives: what outlasts each ipmi_sim.
@@ -42,7 +43,9 @@ pub struct Bmc {
     /// The GUID of the system, in the order in which IPMI sends it.
     pub guid: [u8; 16],
     /// Its LAN configuration.
-    pub lan: RefCell<Lan>,
+    pub lan: RefCell<Parameters>,
+    /// Its configuration of serial over LAN.
+    pub sol_parameters: RefCell<Parameters>,
     /// The console, as ipmi_sim passes it on.
     pub sol: Sol,
     /// Ends the present ipmi_sim, so that another one is started.

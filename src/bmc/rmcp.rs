@@ -1,7 +1,7 @@
 //! RMCP packets as far as the front reads and writes them: requests outside of any session
 //! (IPMI 2.0, sections 13.1 to 13.24).
 
-use super::lan;
+use super::parameters::{LAN_CHANNEL, check_channel};
 
 /// The port-independent beginning: RMCP version 1.0, no acknowledge, class IPMI (section 13.1.3).
 const RMCP: [u8; 4] = [0x06, 0x00, 0xff, 0x07];
@@ -189,7 +189,7 @@ impl Request<'_> {
     /// The answer to Get Channel Cipher Suites: the list's part that was asked for.
     #[must_use]
     pub fn cipher_suites(&self) -> Vec<u8> {
-        match cipher_suites(lan::CHANNEL, self.data) {
+        match cipher_suites(LAN_CHANNEL, self.data) {
             Ok(answer) => self.answer(&[&[0x00][..], &answer].concat()),
             Err(code) => self.answer(&[code]),
         }
@@ -287,13 +287,13 @@ pub fn cipher_suites(channel: u8, data: &[u8]) -> Result<Vec<u8>, u8> {
     let &[about, _payload_type, index] = data else {
         return Err(LENGTH_INVALID);
     };
-    lan::check_channel(about, channel)?;
+    check_channel(about, channel)?;
     let list = match index & 0x80 {
         0 => algorithms(),
         _ => records(),
     };
     let part = list.chunks(PART).nth(usize::from(index & 0x3f));
-    Ok([&[lan::CHANNEL], part.unwrap_or_default()].concat())
+    Ok([&[LAN_CHANNEL], part.unwrap_or_default()].concat())
 }
 
 /// The numbers of the cipher suites that the BMC offers.

@@ -17,6 +17,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::ipmi_sim::RMCP_PORT;
+use super::parameters::Access::{Fixed, Remembered};
+use super::parameters::{LAN_CHANNEL, Parameters};
 use crate::kernel::netns::Netns;
 use crate::node::console::Console;
 
@@ -33,6 +36,30 @@ const BREATH: Duration = Duration::from_millis(100);
 /// The SOL of one BMC, for whoever hears of its sessions; clones are the same.
 #[derive(Clone)]
 pub struct Sol(Rc<watch::Sender<Sessions>>);
+
+/// The configuration parameters of SOL (table 26-5). The console is a pipe: what would shape a
+/// serial line is remembered, and changes nothing.
+#[must_use]
+pub fn parameters() -> Parameters {
+    const ENABLED: u8 = 0x01;
+    const USER_LEVEL: u8 = 0x02;
+    const BITS_PER_SECOND_115200: u8 = 0x0a;
+    /// 60 ms, in units of 5 ms, and 96 characters.
+    const ACCUMULATE: [u8; 2] = [12, 96];
+    /// Seven times, every 500 ms, in units of 10 ms.
+    const RETRY: [u8; 2] = [7, 50];
+
+    Parameters::new([
+        (1, vec![ENABLED], Fixed),
+        (2, vec![USER_LEVEL], Fixed),
+        (3, ACCUMULATE.to_vec(), Remembered),
+        (4, RETRY.to_vec(), Remembered),
+        (5, vec![BITS_PER_SECOND_115200], Remembered),
+        (6, vec![BITS_PER_SECOND_115200], Remembered),
+        (7, vec![LAN_CHANNEL], Fixed),
+        (8, RMCP_PORT.to_le_bytes().to_vec(), Fixed),
+    ])
+}
 
 /// What is known of SOL's sessions, of which there is one at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

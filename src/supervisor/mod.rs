@@ -30,8 +30,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
-use crate::bmc::lan::Lan;
-use crate::bmc::sol::Sol;
+use crate::bmc::parameters::Parameters;
+use crate::bmc::sol::{self, Sol};
 use crate::bmc::{self, Bmc, front, ipmi_sim};
 use crate::event::What;
 use crate::files;
@@ -225,6 +225,7 @@ impl Coming<'_> {
                 node,
                 guid: ipmi_sim::guid(&machine.node.identity.uuid),
                 lan: RefCell::new(lan(&self.plan.lab, &machine.node)),
+                sol_parameters: RefCell::new(sol::parameters()),
                 sol,
                 restart: Rc::default(),
             });
@@ -349,14 +350,12 @@ fn start_bmc(machine: &Machine, binary: &Path, server: &Server) -> io::Result<St
 }
 
 /// The LAN configuration of a node's BMC.
-fn lan(lab: &Lab, node: &lab::Node) -> Lan {
+fn lan(lab: &Lab, node: &lab::Node) -> Parameters {
     let network = &lab.network;
-    Lan::new(
-        node.address,
-        plan::bmc_mac(lab, &node.name),
+    bmc::lan::parameters(
+        (node.address, plan::bmc_mac(lab, &node.name)),
         network.subnet,
-        network.gateway,
-        plan::fabric_mac(lab),
+        (network.gateway, plan::fabric_mac(lab)),
     )
 }
 

@@ -234,6 +234,30 @@ fn a_crash_of_ipmi_sim_costs_sessions_and_nothing_else() {
 }
 
 #[test]
+fn every_parameter_of_serial_over_lan_can_be_read() {
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    let info = host.ipmitool(&["sol", "info", "1"]).ok();
+    assert_eq!(info.err, "", "{}", info.out);
+    assert!(
+        info.out.contains("Payload Port                    : 623"),
+        "{}",
+        info.out
+    );
+    // The lab has one console, which cannot be switched off.
+    assert_ne!(
+        host.ipmitool(&["sol", "set", "enabled", "false", "1"]).code,
+        0
+    );
+    host.ipmitool(&["sol", "set", "retry-count", "3", "1"]).ok();
+    let info = host.ipmitool(&["sol", "info", "1"]).ok().out;
+    assert!(
+        info.contains("Retry Count                     : 3"),
+        "{info}"
+    );
+}
+
+#[test]
 fn lan_print_says_what_the_lab_says() {
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();

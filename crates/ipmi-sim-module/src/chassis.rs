@@ -18,7 +18,7 @@ pub(crate) const APP: u8 = 0x06;
 pub(crate) const TRANSPORT: u8 = 0x0c;
 
 /// The commands answered here, as (network function, command).
-pub(crate) const COMMANDS: [(u8, u8); 15] = [
+pub(crate) const COMMANDS: [(u8, u8); 17] = [
     (CHASSIS, GET_CAPABILITIES),
     (CHASSIS, GET_STATUS),
     (CHASSIS, CONTROL),
@@ -34,6 +34,8 @@ pub(crate) const COMMANDS: [(u8, u8); 15] = [
     (APP, GET_SELF_TEST_RESULTS),
     (TRANSPORT, SET_LAN_CONFIGURATION),
     (TRANSPORT, GET_LAN_CONFIGURATION),
+    (TRANSPORT, SET_SOL_CONFIGURATION),
+    (TRANSPORT, GET_SOL_CONFIGURATION),
 ];
 
 const GET_CAPABILITIES: u8 = 0x00;
@@ -54,6 +56,8 @@ const GET_SELF_TEST_RESULTS: u8 = 0x04;
 const GET_SYSTEM_GUID: u8 = 0x37;
 const SET_LAN_CONFIGURATION: u8 = 0x01;
 const GET_LAN_CONFIGURATION: u8 = 0x02;
+const SET_SOL_CONFIGURATION: u8 = 0x21;
+const GET_SOL_CONFIGURATION: u8 = 0x22;
 
 /// The address of the BMC on its IPMB; all of a lab node's devices are there.
 const BMC_ADDRESS: u8 = 0x20;
@@ -169,8 +173,7 @@ impl Chassis {
                 Ok(vec![minutes, a, b, c, d])
             }
             (APP, GET_PAYLOAD_SUPPORT) => payload_support(data, message.channel),
-            (APP, COLD_RESET | GET_SELF_TEST_RESULTS | GET_SYSTEM_GUID)
-            | (TRANSPORT, SET_LAN_CONFIGURATION | GET_LAN_CONFIGURATION) => {
+            (APP, COLD_RESET | GET_SELF_TEST_RESULTS | GET_SYSTEM_GUID) | (TRANSPORT, _) => {
                 bytes(&ask(Request::Ipmi(message))?)
             }
             _ => Err(Completion::INVALID_COMMAND),
