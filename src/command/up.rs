@@ -43,7 +43,7 @@ pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
     let owner = owner();
     let control = prepare(&dir, &lab, &keys, owner).map_err(|error| {
         let _ = dir.sweep();
-        Failure::io(format_args!("prepare lab `{}`", lab.name), &error)
+        Failure::io(format_args!("prepare {}", dir.path().display()), &error)
     })?;
     let launched = launch(
         Launch {

@@ -1,5 +1,7 @@
 //! Hosts that are in the way, and labs that stay out of theirs.
 
+use std::process::Stdio;
+
 use crate::host::Host;
 
 /// A lab that is up answers on all its published ports and inside.
@@ -12,6 +14,97 @@ fn works(host: &Host) {
         .ok();
     let ssh = host.run("bash", &["-c", "head -c 4 < /dev/tcp/127.0.0.1/2222"]);
     assert_eq!(ssh.ok().out, "SSH-");
+}
+
+#[test]
+fn a_firewall_and_routes_of_the_host_do_not_touch_a_lab_nor_it_them() {
+    let host = Host::new();
+    // Docker's policy, a VPN's routes into the lab's subnet, and strict filters.
+    host.shell(
+        "set -e
+         ip link add vpn0 type veth peer name vpn1
+         ip link set vpn0 up; ip link set vpn1 up
+         ip addr add 192.168.25.77/24 dev vpn0
+         ip route add 192.168.25.3/32 dev vpn0
+         ip route add 192.168.0.0/16 dev vpn1
+         echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter
+         echo 0 > /proc/sys/net/ipv4/ip_forward
+         nft 'add table inet fw
+              add chain inet fw through { type filter hook forward priority 0; policy drop; }
+              add chain inet fw into { type filter hook input priority 0; policy drop; }
+              add rule inet fw into iif lo accept
+              add table bridge fw
+              add chain bridge fw through { type filter hook forward priority 0; policy drop; }'",
+    )
+    .ok();
+    // vpn0's neighbours and IPv6 addresses settle first.
+    host.until("the links have settled", || {
+        !host.shell("ip -o addr").ok().out.contains("tentative")
+    });
+    let before = host.inventory();
+    host.nsplay(&["up", "-d"]).ok();
+    works(&host);
+    host.nsplay(&["down"]).ok();
+    host.until("nothing has changed", || host.inventory() == before);
+    // Who reloads a firewall flushes it first.
+    host.nsplay(&["up", "-d"]).ok();
+    host.shell("nft flush ruleset").ok();
+    works(&host);
+}
+
+#[test]
+fn the_host_sees_no_link_no_mount_and_no_rule_of_a_lab() {
+    let host = Host::new();
+    // As systemd has it; a mount that a lab makes would show up here.
+    host.shell("mount --make-rshared /").ok();
+    let look = || {
+        let look = "cut -d' ' -f4- /proc/self/mountinfo; nft list ruleset; ip -o link; ip route";
+        host.shell(look).ok().out
+    };
+    let before = look();
+    let mut monitor = host.command("ip");
+    monitor
+        .args(["monitor", "link", "address", "route"])
+        .stdout(Stdio::piped());
+    let monitor = monitor.spawn().unwrap();
+    host.until("ip listens", || {
+        let listeners = "awk '$2 == 0 && $4 !~ /^0+$/ && NR > 1' /proc/net/netlink";
+        !host.shell(listeners).ok().out.is_empty()
+    });
+    host.nsplay(&["up", "-d"]).ok();
+    assert_eq!(look(), before);
+    works(&host);
+    host.nsplay(&["down"]).ok();
+    assert_eq!(look(), before);
+    let ip = host.process("ip monitor link address route");
+    host.shell(&format!("kill {ip}")).ok();
+    let seen = monitor.wait_with_output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&seen), "");
+}
+
+#[test]
+fn a_lab_cannot_reach_the_host() {
+    let host = Host::new();
+    host.write("www/secret", "of the host");
+    host.shell("ip link add lan0 type veth peer name lan1 && ip addr add 10.9.8.7/24 dev lan0 && ip link set lan0 up && ip link set lan1 up")
+        .ok();
+    let mut server = host.command("busybox");
+    server.args(["httpd", "-f", "-p", "8123", "-h", "www"]);
+    let mut server = server.spawn().unwrap();
+    host.nsplay(&["up", "-d"]).ok();
+    for address in ["127.0.0.1", "10.9.8.7"] {
+        let url = format!("http://{address}:8123/secret");
+        let curl = ["curl", "-sf", "-m", "2", &url];
+        host.until("the host itself reaches it", || {
+            host.run("curl", &curl[1..]).code == 0
+        });
+        for member in ["fabric", "web", "node1"] {
+            let ran = host.nsplay(&[&["exec", member, "--"], &curl[..]].concat());
+            assert_ne!(ran.code, 0, "{member} reaches {address}: {}", ran.out);
+        }
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
 }
 
 #[test]
@@ -40,6 +133,57 @@ fn root_without_its_capabilities_is_refused_and_nothing_is_left() {
         assert!(ran.err.contains("error: "), "{}", ran.err);
         host.until("nothing is left", || host.inventory() == before);
     }
+}
+
+#[test]
+fn a_full_or_read_only_run_is_an_error_and_nothing_is_left() {
+    let host = Host::new();
+    for (what, spoil, mend) in [
+        (
+            "read-only",
+            "mount -o remount,ro /run",
+            "mount -o remount,rw /run",
+        ),
+        (
+            "full",
+            "mount -o remount,size=64k /run && ! dd if=/dev/zero of=/run/full bs=1k count=128",
+            "rm /run/full; mount -o remount,size=0 /run",
+        ),
+    ] {
+        host.shell(spoil).ok();
+        let before = host.inventory();
+        let ran = host.nsplay(&["up", "-d"]);
+        assert!(
+            [1, 2].contains(&ran.code),
+            "{what}: {} {}",
+            ran.code,
+            ran.err
+        );
+        assert!(ran.err.contains("/run/"), "{what}: {}", ran.err);
+        host.until("nothing is left", || host.inventory() == before);
+        host.shell(mend).ok();
+    }
+    host.nsplay(&["up", "-d"]).ok();
+    works(&host);
+}
+
+#[test]
+fn a_disk_that_is_full_does_not_keep_a_lab_from_running_or_going_down() {
+    let host = Host::new();
+    // A disk of its own for the lab: without UEFI variables and with a sparse disk it needs little.
+    host.write("nsplay.toml", "[node.node1]\ndisk = \"1MiB\"\n");
+    host.shell(
+        "mkdir /var/lib/nsplay/default && mount -t tmpfs -o size=2m tmpfs /var/lib/nsplay/default",
+    )
+    .ok();
+    let before = host.inventory();
+    host.nsplay(&["up", "-d"]).ok();
+    let full = "dd if=/dev/zero of=/var/lib/nsplay/default/full bs=1k count=4096";
+    host.shell(full).fails(1, &["No space left on device"]);
+    works(&host);
+    host.nsplay(&["ps"]).ok();
+    host.nsplay(&["down"]).ok();
+    host.until("nothing is left", || host.inventory() == before);
 }
 
 #[test]
@@ -90,6 +234,78 @@ fn up_that_detaches_holds_none_of_its_callers_descriptors() {
     let up = host.shell(&up).ok();
     assert!(up.out.contains("[+] lab"), "{}", up.out);
     works(&host);
+}
+
+#[test]
+fn a_server_does_not_leave_its_folder() {
+    let host = Host::new();
+    host.write("webroot/inside", "yes");
+    host.write("tftproot/inside", "yes");
+    host.write("outside", "no");
+    host.nsplay(&["up", "-d"]).ok();
+    let get = |url: &str| {
+        let curl = ["curl", "-s", "--path-as-is", "-f", "-m", "20", url];
+        host.nsplay(&[&["exec", "fabric", "--"], &curl[..]].concat())
+    };
+    assert_eq!(get("http://192.168.25.3/inside").ok().out, "yes");
+    assert_eq!(get("tftp://192.168.25.2/inside").ok().out, "yes");
+    for path in [
+        "../outside",
+        "../../../../etc/passwd",
+        "%2e%2e/outside",
+        "..%2f..%2f..%2f..%2fetc/passwd",
+        "nsplay/../../lighttpd.conf",
+    ] {
+        for server in ["http://192.168.25.3", "tftp://192.168.25.2"] {
+            let got = get(&format!("{server}/{path}"));
+            assert_ne!(got.code, 0, "{server}/{path} gives {:?}", got.out);
+        }
+    }
+}
+
+#[test]
+fn a_busy_lab_keeps_no_descriptors_and_no_zombies() {
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    let supervisor = host.process("nsplay supervise");
+    let descriptors = || {
+        let list = host
+            .shell(&format!("ls /proc/{supervisor}/fd | wc -l"))
+            .ok()
+            .out;
+        list.trim().parse::<usize>().unwrap()
+    };
+    let round = || {
+        host.ipmitool(&["power", "cycle"]).ok();
+        host.nsplay(&["logs"]).ok();
+        works(&host);
+        // Children that nobody waits for become the supervisor's.
+        let orphans = "for i in 1 2 3 4 5 6 7 8 9; do (sleep 0.01 &) ; done";
+        host.nsplay(&["exec", "web", "--", "sh", "-c", orphans])
+            .ok();
+    };
+    // An IPMI client's sockets, the relay's and the front's, are kept for 90 s, so they are no part
+    // of this count.
+    let ipmi = || -> usize {
+        let sockets = ["ss", "-Hun", "state", "established"];
+        let of = |member| host.nsplay(&[&["exec", member, "--"], &sockets[..]].concat());
+        let counts = ["fabric", "node1"].map(|member| of(member).ok().out.lines().count());
+        counts.iter().sum()
+    };
+    round();
+    let before = descriptors() - ipmi();
+    (0..8).for_each(|_| round());
+    host.until("as few descriptors as before", || {
+        descriptors() - ipmi() <= before
+    });
+    host.until("no zombies", || {
+        !host
+            .shell("ps -eo stat=")
+            .ok()
+            .out
+            .lines()
+            .any(|state| state.starts_with('Z'))
+    });
 }
 
 #[test]

@@ -1,8 +1,13 @@
-//! Several commands at once.
+//! Several commands at once, and death at any moment.
 
+use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::host::Host;
+
+/// How far apart the moments are at which something is killed; `up` takes 60 ms here.
+const MOMENTS: [u64; 12] = [0, 8, 16, 24, 32, 40, 50, 60, 75, 100, 150, 250];
 
 fn start(mut command: Command) -> Child {
     let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -14,6 +19,17 @@ fn nsplay(host: &Host, arguments: &[&str]) -> Child {
     command.args(arguments);
     start(command)
 }
+
+/// Kills processes of nsplay, as many as there are right now.
+fn kill(host: &Host, words: &[&str]) {
+    let found = words.iter().flat_map(|words| host.processes(words));
+    let pids: Vec<String> = found.map(|pid| pid.to_string()).collect();
+    // One that has gone in the meantime is as good as killed.
+    host.shell(&format!("kill -9 {} 2>/dev/null || true", pids.join(" ")));
+}
+
+/// What the processes of nsplay are called: the supervisor, and the rest.
+const ALL: [&str; 2] = ["nsplay supervise", env!("CARGO_BIN_EXE_nsplay")];
 
 #[test]
 fn of_many_ups_at_once_one_wins() {
@@ -60,6 +76,92 @@ fn a_lab_comes_up_again_at_once_and_often() {
         host.nsplay(&["down"]).ok();
     }
     host.is_as_before(&before);
+}
+
+#[test]
+fn whatever_is_killed_while_a_lab_comes_up_nothing_is_left() {
+    let host = Host::new();
+    let before = host.inventory();
+    for victims in [&ALL[..1], &ALL[1..], &ALL] {
+        for moment in MOMENTS {
+            let mut up = nsplay(&host, &["up"]);
+            std::thread::sleep(Duration::from_millis(moment));
+            kill(&host, victims);
+            // An `up` that had not begun when it was looked for makes its lab now.
+            while up.try_wait().unwrap().is_none() {
+                host.nsplay(&["down"]).ok();
+            }
+            host.nsplay(&["down"]).ok();
+            host.is_as_before(&before);
+        }
+    }
+    host.nsplay(&["up", "-d"]).ok();
+    host.ipmitool(&["power", "status"]).ok();
+}
+
+#[test]
+fn whatever_is_killed_while_a_lab_goes_down_nothing_is_left() {
+    let host = Host::new();
+    let before = host.inventory();
+    for moment in MOMENTS.into_iter().filter(|moment| *moment < 60) {
+        host.nsplay(&["up", "-d"]).ok();
+        let mut down = nsplay(&host, &["down"]);
+        std::thread::sleep(Duration::from_millis(moment));
+        kill(&host, &ALL);
+        down.wait().unwrap();
+        host.nsplay(&["down"]).ok();
+        host.is_as_before(&before);
+    }
+}
+
+#[test]
+fn a_process_that_has_a_dead_supervisors_number_is_left_alone() {
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    let record = host.at("/run/nsplay/default/supervisor.json");
+    let written = fs::read_to_string(&record).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    kill(&host, &ALL);
+    host.until("all are gone", || {
+        host.processes("nsplay supervise").is_empty()
+    });
+
+    let mut sleep = host.command("sleep");
+    sleep.arg("4322");
+    let mut canary = start(sleep);
+    let pid = || host.processes("sleep 4322");
+    host.until("the canary sleeps", || !pid().is_empty());
+    let number = pid()[0];
+    let stat = fs::read_to_string(host.at(&format!("/proc/{number}/stat"))).unwrap();
+    let started: u64 = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .nth(19)
+        .unwrap()
+        .parse()
+        .unwrap();
+    for (start_time, boot_id) in [
+        // The number was used again; or the machine was, and all that is left is the record.
+        (written["start_time"].clone(), written["boot_id"].clone()),
+        (
+            started.into(),
+            "00000000-0000-0000-0000-000000000000".into(),
+        ),
+    ] {
+        let record_of_it = serde_json::json!({
+            "pid": number, "start_time": start_time, "boot_id": boot_id,
+        });
+        fs::create_dir_all(record.parent().unwrap()).unwrap();
+        fs::write(record.with_file_name("lock"), "").unwrap();
+        fs::write(&record, record_of_it.to_string()).unwrap();
+        host.nsplay(&["down"]).ok();
+        assert!(pid().contains(&number), "the canary was killed");
+        assert!(!record.exists());
+    }
+    canary.kill().unwrap();
+    canary.wait().unwrap();
 }
 
 #[test]
