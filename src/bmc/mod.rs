@@ -87,6 +87,12 @@ impl Bmc {
         }
     }
 
+    /// Whether it has a fault now.
+    #[must_use]
+    pub fn has_faults(&self) -> bool {
+        !self.node.chassis().borrow().faults.now().is_empty()
+    }
+
     /// Ends all faults.
     pub fn clear(&self) {
         let faults = self.node.chassis().borrow_mut().faults.clear();

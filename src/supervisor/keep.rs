@@ -20,7 +20,6 @@ use super::sensors::Sensors;
 use crate::event::What;
 use crate::files;
 use crate::kernel::process::{self, Spawn};
-use crate::kernel::reaper::Exit;
 use crate::lines::Lines;
 use crate::node::power::Host;
 use crate::program::{Program, User};
@@ -28,6 +27,9 @@ use crate::service::{self, ProbeMarks};
 
 /// Services answer within 30 ms here; a loaded CI runner has needed seconds.
 const READY_WITHIN: Duration = Duration::from_secs(15);
+
+/// How often a program that has answered is asked again.
+const ASK_EVERY: Duration = Duration::from_secs(10);
 
 /// The first pause before a program is started again; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -70,12 +72,14 @@ pub struct Keep {
     pub marks: ProbeMarks,
     /// Ends the program, so that it is started again.
     pub restart: Rc<Notify>,
+    /// Whether it is meant to be silent now.
+    pub excused: Rc<dyn Fn() -> bool>,
 }
 
 /// How a run of a program ended.
 enum Run {
-    /// It ended on its own.
-    Ended(Exit, Vec<String>),
+    /// It ended: how, and its last lines.
+    Ended(String, Vec<String>),
     /// It was ended to be started again.
     Restarted,
     /// It did not answer in time, or could not be started: why.
@@ -103,12 +107,12 @@ pub async fn keep(
             pause = PAUSE;
         }
         let message = match run {
-            Ok((start, Run::Ended(exit, last))) => {
-                let message = format!("{} {exit}{}", start.program.what, evidence(&last));
+            Ok((start, Run::Ended(how, last))) => {
+                let message = format!("{} {how}{}", start.program.what, evidence(&last));
                 with.host.journal.say(What::Exited {
                     member: start.program.member,
                     what: start.program.what,
-                    how: exit.to_string(),
+                    how,
                     last,
                     again_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
                 });
@@ -192,12 +196,11 @@ async fn once(
             journal.line(&member, format!("{prefix}{line}"));
         }))
     });
-    let answer = timeout(READY_WITHIN, probe::answered(&program.ready, with.marks));
-    let exit = tokio::select! {
+    let how = tokio::select! {
         biased;
-        exit = child.wait() => exit,
-        in_time = answer => {
-            if in_time.is_err() {
+        exit = child.wait() => exit.to_string(),
+        in_time = answers(program, with) => {
+            if !in_time {
                 child.signal(Signal::SIGKILL);
                 child.wait().await;
                 let last: Vec<String> = last.borrow().iter().cloned().collect();
@@ -217,7 +220,12 @@ async fn once(
                 let _ = ready.send(Ok(()));
             }
             tokio::select! {
-                exit = child.wait() => exit,
+                exit = child.wait() => exit.to_string(),
+                () = falls_silent(program, with) => {
+                    child.signal(Signal::SIGKILL);
+                    child.wait().await;
+                    "answered no more, and was killed".to_owned()
+                }
                 () = with.restart.notified() => {
                     child.signal(Signal::SIGKILL);
                     child.wait().await;
@@ -229,7 +237,30 @@ async fn once(
     // Its last words may still be in the pipes; a grandchild may hold them open.
     let _ = timeout(LAST_WORDS_WITHIN, join_all(pipes)).await;
     let last = last.borrow().iter().cloned().collect();
-    Ok(Run::Ended(exit, last))
+    Ok(Run::Ended(how, last))
+}
+
+/// Waits until a program answers; false when it should have by now.
+async fn answers(program: &Program, with: &Keep) -> bool {
+    loop {
+        let answered = probe::answered(&program.ready, with.marks);
+        if timeout(READY_WITHIN, answered).await.is_ok() {
+            return true;
+        }
+        if !(with.excused)() {
+            return false;
+        }
+    }
+}
+
+/// Waits until a program that has answered does so no more: it was stopped, or is stuck.
+async fn falls_silent(program: &Program, with: &Keep) {
+    loop {
+        sleep(ASK_EVERY).await;
+        if !answers(program, with).await {
+            return;
+        }
+    }
 }
 
 /// The last lines of a program, as the end of a sentence.

@@ -248,16 +248,22 @@ impl Coming<'_> {
                     speaker: None,
                 })
             };
-            let restart = Rc::new(Notify::new());
-            self.keep(&host, &service.member, "", restart, Box::new(start))
+            let care = (Rc::default(), Rc::new(|| false) as Rc<dyn Fn() -> bool>);
+            self.keep(&host, &service.member, "", care, Box::new(start))
         });
         let bmcs = self.plan.machines.iter().filter_map(|machine| {
             let server = servers.get(&machine.node.name)?;
-            let restart = Rc::clone(&server.bmc.restart);
+            // One that is told to be silent is not to be mended.
+            let bmc = Rc::clone(&server.bmc);
+            let excused = Rc::new(move || bmc.has_faults());
+            let care = (
+                Rc::clone(&server.bmc.restart),
+                excused as Rc<dyn Fn() -> bool>,
+            );
             let (machine, binary) = (machine.clone(), self.plan.ipmi_sim.clone());
             let name = machine.node.name.clone();
             let start = move || start_bmc(&machine, &binary, &server);
-            Some(self.keep(&host, &name, "bmc: ", restart, Box::new(start)))
+            Some(self.keep(&host, &name, "bmc: ", care, Box::new(start)))
         });
         let waiting: Vec<_> = services.chain(bmcs).collect();
         let switched = self.plan.machines.iter().map(|machine| async {
@@ -311,7 +317,7 @@ impl Coming<'_> {
         host: &Host,
         member: &Name,
         prefix: &'static str,
-        restart: Rc<Notify>,
+        (restart, excused): (Rc<Notify>, Rc<dyn Fn() -> bool>),
         start: Box<dyn FnMut() -> io::Result<Start>>,
     ) -> impl Future<Output = Result<(), String>> + use<> {
         let with = Keep {
@@ -320,6 +326,7 @@ impl Coming<'_> {
             prefix,
             marks: self.plan.probe_marks(),
             restart,
+            excused,
         };
         let (tell, ready) = oneshot::channel();
         spawn_local(keep(with, start, tell));

@@ -48,6 +48,36 @@ fn a_child_that_dies_is_reported_and_started_again() {
 }
 
 #[test]
+fn a_child_that_hangs_is_noticed_and_started_again() {
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    let children = [
+        ("dnsmasq", "/usr/sbin/dnsmasq"),
+        ("lighttpd", "/usr/sbin/lighttpd"),
+        ("ipmi_sim", "/usr/bin/ipmi_sim"),
+    ];
+    for (_, process) in children {
+        let pid = host.process(process);
+        host.shell(&format!("kill -STOP {pid}")).ok();
+    }
+    for (what, _) in children {
+        host.until(&format!("{what} answers again"), || {
+            let events = host.events("default");
+            let hung = events.iter().position(|event| {
+                matches!(&event.what, What::Exited { what: who, how, .. }
+                    if who == what && how.starts_with("answered no more"))
+            });
+            hung.is_some_and(|hung| {
+                events[hung..].iter().any(
+                    |event| matches!(&event.what, What::Ready { what: who, .. } if who == what),
+                )
+            })
+        });
+    }
+    host.ipmitool(&["power", "status"]).ok();
+}
+
+#[test]
 fn children_have_no_privileges_and_nothing_inherited() {
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();
