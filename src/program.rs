@@ -66,6 +66,20 @@ pub enum Cap {
     NetAdmin,
     /// `CAP_NET_RAW`: dnsmasq sends router advertisements.
     NetRaw,
+    /// `CAP_AUDIT_WRITE`: sshd logs who gets a terminal, or refuses it.
+    AuditWrite,
+    /// `CAP_CHOWN`: sshd gives a terminal to who logs in.
+    Chown,
+    /// `CAP_FOWNER`: sshd sets the permissions of that terminal.
+    Fowner,
+    /// `CAP_KILL`: sshd ends sessions, which are other users' processes.
+    Kill,
+    /// `CAP_SETGID`: sshd becomes who logs in.
+    Setgid,
+    /// `CAP_SETUID`: the same.
+    Setuid,
+    /// `CAP_SYS_CHROOT`: sshd shuts its network half up in an empty folder.
+    SysChroot,
 }
 
 /// A file that is written before a program starts.

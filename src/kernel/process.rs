@@ -24,7 +24,7 @@ pub struct Spawn<'a> {
     pub user: Option<u32>,
     /// Groups that it has beside, for a device such as `/dev/kvm`.
     pub groups: &'a [u32],
-    /// The capabilities that it keeps as that user.
+    /// The capabilities that it keeps.
     pub caps: &'a [Cap],
     /// The descriptors that it inherits, under the numbers that they have here.
     pub inherit: &'a [RawFd],
@@ -47,6 +47,13 @@ impl Cap {
     /// The number of `<linux/capability.h>`.
     const fn number(self) -> u32 {
         match self {
+            Self::AuditWrite => 29,
+            Self::Chown => 0,
+            Self::Fowner => 3,
+            Self::Kill => 5,
+            Self::Setgid => 6,
+            Self::Setuid => 7,
+            Self::SysChroot => 18,
             Self::NetBindService => 10,
             Self::NetAdmin => 12,
             Self::NetRaw => 13,
@@ -56,9 +63,9 @@ impl Cap {
 
 /// Starts a program.
 ///
-/// It has a session of its own, only the descriptors it is given, and as
-/// another user than root no capability but those named, also not by way of
-/// a set-user-ID program (PR_SET_NO_NEW_PRIVS).
+/// It has a session of its own, only the descriptors it is given, and no
+/// capability but those named, also not by way of a set-user-ID program
+/// (PR_SET_NO_NEW_PRIVS).
 ///
 /// # Errors
 /// What fork(2), execve(2) or a step between them says.
@@ -86,8 +93,8 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
             // Servers open /dev/stderr again, which asks who owns the pipe.
             nix::unistd::fchown(io::stdout(), Some(user.into()), None)?;
             nix::unistd::fchown(io::stderr(), Some(user.into()), None)?;
-            drop_to(user, &groups, &caps)?;
         }
+        drop_to(user, &groups, &caps)?;
         keep_only(&inherit)
     };
     // SAFETY: `jail` makes system calls and allocates nothing: its vectors are made before the fork.
@@ -127,8 +134,9 @@ fn keep_only(inherit: &[RawFd]) -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes `user`, with `caps` as its permitted, inheritable and ambient capabilities.
-fn drop_to(user: u32, groups: &[u32], caps: &[Cap]) -> io::Result<()> {
+/// Becomes `user`, or stays root, with `caps` as its permitted, inheritable and ambient
+/// capabilities.
+fn drop_to(user: Option<u32>, groups: &[u32], caps: &[Cap]) -> io::Result<()> {
     let mask: u32 = caps.iter().map(|cap| 1 << cap.number()).sum();
     // SAFETY: system calls with integers and with structures that outlive them.
     unsafe {
@@ -146,8 +154,10 @@ fn drop_to(user: u32, groups: &[u32], caps: &[Cap]) -> io::Result<()> {
             groups.len(),
             groups.as_ptr(),
         ))?;
-        checked(libc::syscall(libc::SYS_setresgid, user, user, user))?;
-        checked(libc::syscall(libc::SYS_setresuid, user, user, user))?;
+        if let Some(user) = user {
+            checked(libc::syscall(libc::SYS_setresgid, user, user, user))?;
+            checked(libc::syscall(libc::SYS_setresuid, user, user, user))?;
+        }
         // `_LINUX_CAPABILITY_VERSION_3` of `<linux/capability.h>`: two 32-bit halves of each set.
         let header: [u32; 2] = [0x2008_0522, 0];
         let sets: [u32; 6] = [mask, mask, mask, 0, 0, 0];

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use crate::lab::{Name, Ssh};
-use crate::program::{Probe, Program, TextFile, User};
+use crate::program::{Cap, Probe, Program, TextFile, User};
 
 pub use super::sshd_keys::{KeyError, Keys};
 
@@ -94,7 +94,15 @@ pub fn program(ssh: &Ssh, binary: &Path, keys: &Keys) -> Program {
             "/usr/bin:/bin:/usr/sbin:/sbin".to_owned(),
         )],
         user: User::Root,
-        caps: Vec::new(),
+        caps: vec![
+            Cap::AuditWrite,
+            Cap::Chown,
+            Cap::Fowner,
+            Cap::Kill,
+            Cap::Setgid,
+            Cap::Setuid,
+            Cap::SysChroot,
+        ],
         files,
         dirs,
         ready: Probe::Ssh(SocketAddrV4::new(ssh.address, PORT)),

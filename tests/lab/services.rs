@@ -105,6 +105,8 @@ fn clients_get_addresses_files_pages_and_a_shell() {
         .ok();
     assert!(inside.out.starts_with("lab\n"), "{}", inside.out);
     assert!(inside.out.contains("192.168.25.3"), "{}", inside.out);
+    let terminal = host.shell(&format!("{ssh} -tt lab@127.0.0.1 tty")).ok();
+    assert!(terminal.out.contains("/dev/pts/"), "{}", terminal.out);
     let jump = host
         .shell(&format!(
             "printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' | {ssh} -W 192.168.25.3:80 lab@127.0.0.1"
