@@ -65,8 +65,10 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct FileOptions {
     /// The lab file; without one `nsplay.toml` in this folder, else the built-in lab
-    #[arg(short, long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    ///
+    /// May be given several times: what a later file says goes before what an earlier one does.
+    #[arg(short, long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// Add this to every published port, so that a second lab finds its own free
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port_offset: u16,

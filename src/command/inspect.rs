@@ -14,9 +14,9 @@ use crate::ui;
 /// Prints what a node is: from the running lab, or from the lab file when there is none.
 pub fn run(options: &cli::Inspect, project: Option<&Name>) -> Result<u8, Failure> {
     let name = project.cloned().unwrap_or_else(Name::default);
-    let inspection = match &options.lab.file {
-        None => running(&RunDir::new(&name), &options.node)?,
-        Some(_) => None,
+    let inspection = match options.lab.files.is_empty() {
+        true => running(&RunDir::new(&name), &options.node)?,
+        false => None,
     };
     let inspection = match inspection {
         Some(inspection) => inspection,

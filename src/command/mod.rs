@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{Command, FileOptions};
 use crate::error::{Failure, Problem};
-use crate::lab::file::{self, Origin, ProfileFile, Report};
+use crate::lab::file::{self, Origin, ProfileFile, Report, Source};
 use crate::lab::{Lab, Name};
 
 /// A lab file is a page or two; more than this is none.
@@ -57,44 +57,58 @@ fn lab(options: &FileOptions, project: Option<&Name>) -> Result<Lab, Failure> {
     let here = std::env::current_dir()
         .map_err(|error| Failure::io("tell which folder this is", &error))?;
     let own = PathBuf::from("nsplay.toml");
-    let file = options
-        .file
-        .clone()
-        .or_else(|| own.is_file().then_some(own));
-    let folder = |name: &str| {
-        let folder = here.join(name);
-        folder.is_dir().then_some(folder)
+    let files = match options.files.as_slice() {
+        [] if own.is_file() => vec![own],
+        files => files.to_vec(),
     };
-    let (text, mut origin) = match &file {
-        None => (file::DEFAULT.to_owned(), Origin::built_in(project.cloned())),
-        Some(path) => (read(path)?, origin(path, &here, project)),
+    let sources = files.iter().map(|path| source(path, &here));
+    let mut sources = sources.collect::<Result<Vec<_>, _>>()?.into_iter();
+    let mut origin = Origin::built_in(project.cloned());
+    let text = match sources.next() {
+        None => file::DEFAULT.to_owned(),
+        Some(first) => {
+            (origin.file, origin.folder) = (first.file, first.folder);
+            first.text
+        }
     };
-    // What is in the current folder wins over what is built in, and a lab file over both.
-    origin.webroot = origin.webroot.or_else(|| folder("webroot"));
-    origin.tftproot = origin.tftproot.or_else(|| folder("tftproot"));
-    let beside = file.as_ref().and_then(|file| file.parent());
-    origin.profiles = profiles(&[beside.unwrap_or(Path::new("")), Path::new("")])?;
+    origin.overlays = sources.collect();
+    origin.variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    // What is in the current folder wins over what is built in, and what is beside a lab file over
+    // both; of several files the last one's.
+    let folders: Vec<&Path> = files
+        .iter()
+        .rev()
+        .map(|file| file.parent().unwrap_or(Path::new("")))
+        .chain([Path::new("")])
+        .collect();
+    let beside = |name: &str| {
+        let mut found = folders.iter().map(|folder| here.join(folder).join(name));
+        found.find(|folder| folder.is_dir())
+    };
+    origin.webroot = beside("webroot");
+    origin.tftproot = beside("tftproot");
+    origin.profiles = profiles(&folders)?;
     let lab = file::load(&text, &origin).map_err(|report| refuse(&report))?;
     lab.with_port_offset(options.port_offset)
         .map_err(|error| Failure::refused(error.to_string(), "choose a smaller --port-offset"))
 }
 
-/// Where a lab file is, and what stands beside it.
-fn origin(path: &Path, here: &Path, project: Option<&Name>) -> Origin {
+/// A lab file and its folder.
+fn source(path: &Path, here: &Path) -> Result<Source, Failure> {
+    let text = text(path).map_err(|error| {
+        Failure::refused(
+            format!("cannot read lab file {}: {error}", path.display()),
+            "-f names a lab file; without it the built-in lab is used",
+        )
+    })?;
     let absolute = here.join(path);
-    let folder = absolute.parent().unwrap_or(here).to_owned();
-    let beside = |name: &str| {
-        let beside = folder.join(name);
-        beside.is_dir().then_some(beside)
-    };
-    Origin {
+    Ok(Source {
         file: path.display().to_string(),
-        name: project.cloned(),
-        webroot: beside("webroot"),
-        tftproot: beside("tftproot"),
-        profiles: Vec::new(),
-        folder,
-    }
+        folder: absolute.parent().unwrap_or(here).to_owned(),
+        text,
+    })
 }
 
 /// The user's own profiles: `profiles/NAME.toml` in each of `folders`, of which the first wins.
@@ -132,15 +146,6 @@ fn profiles(folders: &[&Path]) -> Result<Vec<ProfileFile>, Failure> {
         }
     }
     Ok(found)
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    text(path).map_err(|error| {
-        Failure::refused(
-            format!("cannot read lab file {}: {error}", path.display()),
-            "-f names a lab file; without it the built-in lab is used",
-        )
-    })
 }
 
 fn text(path: &Path) -> io::Result<String> {

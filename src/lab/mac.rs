@@ -38,6 +38,19 @@ impl Mac {
         Self([0x02, a, b, c, d, e])
     }
 
+    /// The address `n` after this one; none if that is no address of a NIC.
+    #[must_use]
+    pub fn after(self, n: usize) -> Option<Self> {
+        let number = self
+            .0
+            .iter()
+            .fold(0, |sum, octet| sum << 8 | u64::from(*octet));
+        let [0, 0, octets @ ..] = (number + u64::try_from(n).ok()?).to_be_bytes() else {
+            return None;
+        };
+        (octets[0] & 1 == 0).then_some(Self(octets))
+    }
+
     /// The six bytes, first on the wire first.
     #[must_use]
     pub fn octets(self) -> [u8; 6] {
@@ -123,6 +136,21 @@ mod tests {
             "00:00:00:00:00:00".parse::<Mac>(),
             Err(BadMac::Zero)
         ));
+    }
+
+    #[test]
+    fn the_address_after_the_last_of_a_half_is_none() {
+        let mac = |text: &str| text.parse::<Mac>().unwrap();
+        assert_eq!(
+            mac("02:00:00:00:00:ff").after(1),
+            Some(mac("02:00:00:00:01:00"))
+        );
+        assert_eq!(
+            mac("02:00:00:00:00:ff").after(0),
+            Some(mac("02:00:00:00:00:ff"))
+        );
+        assert_eq!(mac("02:ff:ff:ff:ff:ff").after(1), None, "a group address");
+        assert_eq!(mac("fe:ff:ff:ff:ff:ff").after(2), None);
     }
 
     #[test]

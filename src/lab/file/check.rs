@@ -10,18 +10,16 @@ use ipnet::Ipv4Net;
 
 use super::Origin;
 use super::addresses::{Addresses, from};
+use super::fleet::MOST_NODES;
 use super::ports::{Ports, Protocol};
 use super::report::Notes;
-use super::spell::{DhcpFile, LabFile, NodeFile, NodesFile, Service, SshFile, UserFile, WebFile};
+use super::spell::{DhcpFile, LabFile, NodeFile, Service, SshFile, UserFile, WebFile};
 use super::value::is_url;
 use super::walk::{At, Read};
 use crate::lab::{
     Accel, Bmc, BootDevice, Dhcp, Firmware, HttpServer, Identity, Lab, LinkName, Mac, Name,
     Network, NicModel, Node, Privilege, Root, Ssh, User, Web, profile,
 };
-
-/// 64 nodes take 20 s and 1.6 GB to their first DHCP request; beyond it nothing was tried.
-const MOST_NODES: usize = 64;
 
 /// ipmi_sim 2.0.33 has 63 users, of whom the first is nobody and the second the administrator.
 const MOST_USERS: usize = 61;
@@ -51,14 +49,11 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     let dhcp = on(file.dhcp).map(|file| dhcp(file, &mut addresses, origin));
     let web = on(file.web).map(|file| web(file, &mut addresses, &mut ports, origin));
     let ssh = on(file.ssh).map(|file| ssh(file, &mut addresses, &mut ports));
-    let mut files = match file.nodes {
-        NodesFile::None => Vec::new(),
-        NodesFile::Default => vec![NodeFile::absent(known("node1"), origin, notes)],
-        NodesFile::Given(files) => files,
-    };
-    limit_nodes(&mut files, notes);
+    let mut files = file.nodes;
+    limit_nodes(&mut files, file.node_count, notes);
     check_names(&files, notes);
     check_macs(&files, &name, notes);
+    check_identities(&files, notes);
     let nodes = nodes(files, &name, &mut addresses, &mut ports, notes);
 
     addresses.check();
@@ -141,8 +136,28 @@ fn nodes(
         .enumerate()
         .map(|(n, (file, address))| node(file, n == 0, address, lab, ports, notes))
         .collect();
-    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    nodes.sort_by_cached_key(|node| in_order(&node.name));
     nodes
+}
+
+/// What names are sorted by: their words and their numbers, so that `worker2` is before `worker10`.
+fn in_order(name: &Name) -> (Vec<(String, u128)>, Name) {
+    let mut parts = Vec::new();
+    let mut rest = name.as_str();
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let (word, after) = rest.split_at(digits);
+        let end = after
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(after.len());
+        let (number, after) = after.split_at(end);
+        // 32 digits, the most that a name has, are a number that 128 bits hold.
+        parts.push((word.to_owned(), number.parse().unwrap_or(0)));
+        rest = after;
+    }
+    (parts, name.clone())
 }
 
 fn node(
@@ -290,12 +305,9 @@ fn boot_needs_web(file: &LabFile, notes: &Notes) {
     notes.add(Some(at), message, Some(hint));
 }
 
-fn limit_nodes(files: &mut Vec<NodeFile>, notes: &Notes) {
+fn limit_nodes(files: &mut Vec<NodeFile>, count: usize, notes: &Notes) {
     if let Some(one_too_many) = files.get(MOST_NODES) {
-        let message = format!(
-            "{} nodes are too many: {MOST_NODES} is the most",
-            files.len()
-        );
+        let message = format!("{count} nodes are too many: {MOST_NODES} is the most");
         notes.add(Some(one_too_many.at), message, None);
         files.truncate(MOST_NODES);
     }
@@ -311,7 +323,13 @@ fn check_names(files: &[NodeFile], notes: &Notes) {
             let hint = format!("call it something else, such as [node.{name}-1]");
             notes.add(Some(file.at), message, Some(hint));
         }
-        if let Some(other) = links.insert(LinkName::of(name), file) {
+        let twin = links.insert(LinkName::of(name), file);
+        if let Some(other) = twin.filter(|other| other.name == *name) {
+            let place = notes.place(other.at);
+            let message = format!("node `{name}`: another table makes it too ({place})");
+            let hint = "give the nodes of one of them other names: name = \"…-{n}\" beside `count`";
+            notes.add(Some(file.at), message, Some(hint.to_owned()));
+        } else if let Some(other) = twin {
             let message = format!(
                 "node `{name}`: its link would be called `{}` as that of node `{}` ({})",
                 LinkName::of(name),
@@ -352,6 +370,32 @@ fn check_macs(files: &[NodeFile], lab: &Name, notes: &Notes) {
             _ => format!("change it, or that of node `{}`", other.name),
         };
         notes.add(Some(at.byte().unwrap_or(file.at)), message, Some(hint));
+    }
+}
+
+/// Notes what tells one server from another if several nodes have it from one place.
+///
+/// Two that have it each from their own table are what their author wants to try.
+fn check_identities(files: &[NodeFile], notes: &Notes) {
+    let mut seen = HashMap::new();
+    for file in files {
+        for (key, read) in [("serial", &file.serial), ("uuid", &file.uuid)] {
+            let Read::Given(value, at) = read else {
+                continue;
+            };
+            let Some((other, _)) = seen
+                .insert(*at, (&file.name, value))
+                .filter(|(_, other)| *other == value)
+            else {
+                continue;
+            };
+            let message = format!(
+                "node `{}`: {key} \"{value}\" is that of node `{other}` too",
+                file.name
+            );
+            let hint = "write {n} where the node's number goes, such as {n:04}, or leave it out";
+            notes.add(Some(*at), message, Some(hint.to_owned()));
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The lab file: how people spell a lab, in TOML.
 //!
-//! [`load`] reads a text in two steps: `spell` takes it apart key by key,
-//! `check` gives it meaning. Both go on after an error, so that one run
-//! tells all. Nothing here touches the host: which file, and which folders lie
-//! beside it, the caller says with an [`Origin`].
+//! [`load`] reads texts in three steps: they are laid over one another, with variables filled in;
+//! `spell` takes the result apart key by key; `check` gives it meaning. All go on after an error,
+//! so that one run tells all. Nothing here touches the host: which files, and what lies beside
+//! them, the caller says with an [`Origin`].
 
 mod addresses;
 mod check;
+mod fleet;
+mod merge;
 mod ports;
 mod profile;
 mod render;
@@ -14,9 +16,11 @@ mod report;
 mod scenario;
 mod spell;
 mod value;
+mod variables;
 mod walk;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -26,7 +30,9 @@ pub use report::{Place, Problem, Report};
 pub use spell::KEYS;
 
 use crate::lab::{Lab, Name};
+use merge::merge;
 use report::Notes;
+use variables::Variables;
 
 /// The lab file of the lab that runs without one.
 pub const DEFAULT: &str = include_str!("../../../configs/default.toml");
@@ -34,21 +40,36 @@ pub const DEFAULT: &str = include_str!("../../../configs/default.toml");
 /// More is no lab file but something else with its name.
 const MOST_BYTES: usize = 1 << 20;
 
-/// Where a lab file is from.
+/// Where a lab is from.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// What messages call the file: `configs/two.toml`.
+    /// What messages call the first file: `configs/two.toml`.
     pub file: String,
-    /// The file's folder, absolute: relative paths in the file start here.
+    /// Its folder, absolute: relative paths in the file start here.
     pub folder: PathBuf,
     /// The lab's name if the command line gives one; it goes before the file's.
     pub name: Option<Name>,
-    /// The folder `webroot` beside the file, absolute, if there is one.
+    /// The folder `webroot` beside the files, absolute, if there is one.
     pub webroot: Option<PathBuf>,
-    /// The folder `tftproot` beside the file, absolute, if there is one.
+    /// The folder `tftproot` beside the files, absolute, if there is one.
     pub tftproot: Option<PathBuf>,
     /// The user's own profiles; they go before those that are built in.
     pub profiles: Vec<ProfileFile>,
+    /// More lab files; what stands in one goes before what stands in those ahead of it.
+    pub overlays: Vec<Source>,
+    /// The environment's variables, which the files' strings can name.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A lab file.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What messages call it: `configs/two.toml`.
+    pub file: String,
+    /// Its folder, absolute: relative paths in it start here.
+    pub folder: PathBuf,
+    /// What is in it.
+    pub text: String,
 }
 
 impl Origin {
@@ -62,34 +83,70 @@ impl Origin {
             webroot: None,
             tftproot: None,
             profiles: Vec::new(),
+            overlays: Vec::new(),
+            variables: BTreeMap::new(),
         }
     }
 }
 
-/// Reads `text` as a lab.
+/// Reads `text`, and the overlays that its origin has, as a lab.
 ///
 /// # Errors
-/// All that is wrong with the text, or with the lab that it spells.
+/// All that is wrong with the texts, or with the lab that they spell.
 pub fn load(text: &str, origin: &Origin) -> Result<Lab, Report> {
-    let notes = Notes::new(&origin.file, text);
-    if text.len() > MOST_BYTES {
-        let message = format!(
-            "{}: this is no lab file: it has {} bytes, 1 MiB is the most",
-            origin.file,
-            text.len()
-        );
-        notes.add(None, message, None);
-        return Err(notes.into_report());
-    }
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        spell::syntax(&notes, text, &errors);
-        return Err(notes.into_report());
-    }
-    let lab = check::check(
-        spell::spell(table.get_ref(), origin, &notes),
-        origin,
-        &notes,
+    let first = Source {
+        file: origin.file.clone(),
+        folder: origin.folder.clone(),
+        text: text.to_owned(),
+    };
+    let sources: Vec<&Source> = [&first].into_iter().chain(&origin.overlays).collect();
+    let notes = Notes::of(
+        sources
+            .iter()
+            .map(|source| (source.file.as_str(), source.text.as_str())),
     );
+    let Some(table) = laid(&sources, origin, &notes) else {
+        return Err(notes.into_report());
+    };
+    let folders: Vec<&Path> = sources
+        .iter()
+        .map(|source| source.folder.as_path())
+        .collect();
+    let file = spell::spell(&table, origin, &folders, &notes);
+    let lab = check::check(file, origin, &notes);
     notes.finish(lab)
+}
+
+/// The tables of all files, each laid on those ahead of it; none if one of them is no TOML.
+fn laid<'s>(sources: &[&'s Source], origin: &Origin, notes: &Notes) -> Option<DeTable<'s>> {
+    let mut whole = Some(DeTable::new());
+    for (nth, source) in sources.iter().enumerate() {
+        let text = source.text.as_str();
+        if text.len() > MOST_BYTES {
+            let message = format!(
+                "{}: this is no lab file: it has {} bytes, 1 MiB is the most",
+                source.file,
+                text.len()
+            );
+            notes.add(None, message, None);
+            whole = None;
+            continue;
+        }
+        let base = notes.base(nth);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            spell::syntax(notes, text, base, &errors);
+            whole = None;
+        }
+        if let Some(whole) = &mut whole {
+            let variables = Variables {
+                known: &origin.variables,
+                notes,
+                text,
+                base,
+            };
+            merge(whole, variables.table(table.into_inner()));
+        }
+    }
+    whole
 }

@@ -168,7 +168,7 @@ pub fn load_profile(text: &str, name: &str, file: &str) -> Result<Profile, Repor
     }
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        spell::syntax(&notes, text, &errors);
+        spell::syntax(&notes, text, 0, &errors);
         return Err(notes.into_report());
     }
     let profile = profile(table.get_ref(), name, &notes);

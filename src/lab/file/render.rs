@@ -112,7 +112,7 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
     let scenario = scenario::spell(&node.bmc.scenario, |text| quoted(text));
     writeln!(out, "scenario = {scenario}")?;
     node.bmc.users.iter().try_for_each(|user| {
-        let name = quoted(&user.name);
+        let name = key(&user.name);
         writeln!(out, "\n[node.{}.bmc.users.{name}]", node.name)?;
         writeln!(out, "password = {}", quoted(&user.password))?;
         writeln!(out, "privilege = {}", quoted(user.privilege))
@@ -148,7 +148,12 @@ fn publish(socket: Option<SocketAddr>) -> String {
     }
 }
 
-/// `value` as a TOML string.
+/// `value` as a TOML string in which no variable is filled in.
 fn quoted(value: impl Display) -> String {
-    Value::from(value.to_string()).to_string()
+    key(&value.to_string().replace('$', "$$"))
+}
+
+/// `name` as a quoted key, in which nothing is.
+fn key(name: &str) -> String {
+    Value::from(name).to_string()
 }

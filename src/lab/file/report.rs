@@ -1,9 +1,10 @@
 //! What is wrong with a lab file, and where.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 
-/// All that was found wrong with one lab file, in the order of the file.
+/// All that was found wrong with a lab's files, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The problems; never empty.
@@ -74,13 +75,29 @@ impl fmt::Display for Place {
     }
 }
 
-/// The problems of one file while it is read.
+/// The problems of a lab's files while they are read.
+///
+/// All files share one count of bytes: that of a file starts where that of the one before it ends.
 pub(super) struct Notes<'t> {
-    file: &'t str,
-    text: &'t str,
+    texts: Vec<Text<'t>>,
     found: RefCell<Vec<Note>>,
     /// The problems of files that this one names.
     elsewhere: RefCell<Vec<Problem>>,
+    /// The bytes of which one problem is told: many nodes have what stands there.
+    shared: RefCell<HashSet<usize>>,
+    /// Those of them of which one has been told.
+    told: RefCell<HashSet<usize>>,
+    /// The bytes of the strings in which a variable has been filled in.
+    filled: RefCell<HashSet<usize>>,
+}
+
+/// One of the files.
+#[derive(Clone, Copy)]
+struct Text<'t> {
+    file: &'t str,
+    text: &'t str,
+    /// The byte at which it starts.
+    base: usize,
 }
 
 struct Note {
@@ -91,16 +108,71 @@ struct Note {
 
 impl<'t> Notes<'t> {
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+        Self::of([(file, text)])
+    }
+
+    /// Of several files, each with its name and its text.
+    pub(super) fn of(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
+        let mut base = 0;
+        let text = |(file, text): (&'t str, &'t str)| {
+            let start = base;
+            // A problem can stand behind the last byte.
+            base += text.len() + 1;
+            Text {
+                file,
+                text,
+                base: start,
+            }
+        };
         Self {
-            file,
-            text,
+            texts: files.into_iter().map(text).collect(),
             found: RefCell::default(),
             elsewhere: RefCell::default(),
+            shared: RefCell::default(),
+            told: RefCell::default(),
+            filled: RefCell::default(),
         }
+    }
+
+    /// The byte at which the `nth` file starts.
+    pub(super) fn base(&self, nth: usize) -> usize {
+        self.texts[nth].base
+    }
+
+    /// Which file byte `at` is in.
+    pub(super) fn file_of(&self, at: usize) -> usize {
+        self.texts
+            .partition_point(|text| text.base <= at)
+            .saturating_sub(1)
+    }
+
+    /// From now on tells one problem of each of these bytes: many nodes have what stands there.
+    pub(super) fn share(&self, bytes: impl IntoIterator<Item = usize>) {
+        self.shared.borrow_mut().extend(bytes);
+    }
+
+    /// From now on tells nothing of this byte: what is wrong there has been told elsewhere.
+    pub(super) fn tell_no_more(&self, at: usize) {
+        self.shared.borrow_mut().insert(at);
+        self.told.borrow_mut().insert(at);
+    }
+
+    /// Remembers that a variable has been filled in in the string at this byte.
+    pub(super) fn fill(&self, at: usize) {
+        self.filled.borrow_mut().insert(at);
+    }
+
+    /// Whether there was a variable in the string at this byte.
+    pub(super) fn is_filled(&self, at: usize) -> bool {
+        self.filled.borrow().contains(&at)
     }
 
     /// Notes that `message` is wrong at byte `at`, or with the file as a whole.
     pub(super) fn add(&self, at: Option<usize>, message: String, hint: Option<String>) {
+        let shared = at.filter(|at| self.shared.borrow().contains(at));
+        if shared.is_some_and(|at| !self.told.borrow_mut().insert(at)) {
+            return;
+        }
         self.found.borrow_mut().push(Note { at, message, hint });
     }
 
@@ -145,29 +217,30 @@ impl<'t> Notes<'t> {
     }
 }
 
-/// Finds places from the start of a text to its end, reading it once.
+/// Finds places from the start of the files to their end, reading them once.
 ///
 /// A file of 1 MiB has room for 100 000 problems: to read it for each of them
 /// takes minutes.
-struct Cursor<'t> {
-    file: &'t str,
-    text: &'t str,
+struct Cursor<'n, 't> {
+    notes: &'n Notes<'t>,
+    nth: usize,
     byte: usize,
     line: usize,
     column: usize,
 }
 
-impl<'t> Cursor<'t> {
-    fn new(notes: &Notes<'t>) -> Self {
+impl<'n, 't> Cursor<'n, 't> {
+    fn new(notes: &'n Notes<'t>) -> Self {
+        Self::at_start(notes, 0)
+    }
+
+    fn at_start(notes: &'n Notes<'t>, nth: usize) -> Self {
+        // A byte-order mark is no character that an editor would count.
+        let marked = notes.texts[nth].text.starts_with('\u{feff}');
         Self {
-            file: notes.file,
-            text: notes.text,
-            // A byte-order mark is no character that an editor would count.
-            byte: if notes.text.starts_with('\u{feff}') {
-                3
-            } else {
-                0
-            },
+            notes,
+            nth,
+            byte: if marked { 3 } else { 0 },
             line: 1,
             column: 1,
         }
@@ -175,8 +248,13 @@ impl<'t> Cursor<'t> {
 
     /// The place of byte `at`, which is not before the last one asked for.
     fn forward_to(&mut self, at: usize) -> Place {
-        for c in self.text[self.byte..].chars() {
-            if self.byte + c.len_utf8() > at {
+        let nth = self.notes.file_of(at);
+        if nth != self.nth {
+            *self = Self::at_start(self.notes, nth);
+        }
+        let Text { file, text, base } = self.notes.texts[nth];
+        for c in text[self.byte..].chars() {
+            if base + self.byte + c.len_utf8() > at {
                 break;
             }
             self.byte += c.len_utf8();
@@ -187,7 +265,7 @@ impl<'t> Cursor<'t> {
             }
         }
         Place {
-            file: self.file.to_owned(),
+            file: file.to_owned(),
             line: self.line,
             column: self.column,
         }
@@ -222,6 +300,37 @@ mod tests {
         assert_eq!(notes.place(12), at(2, 2));
         assert_eq!(notes.place(11), at(2, 1), "inside a character");
         assert_eq!(notes.place(9999), at(3, 1), "beyond the end");
+    }
+
+    #[test]
+    fn the_bytes_of_a_file_follow_those_of_the_one_before_it() {
+        let notes = Notes::of([
+            ("a.toml", "1\n2"),
+            ("b.toml", ""),
+            ("c.toml", "\u{feff}x\ny"),
+        ]);
+        let shown = |at| notes.place(at).to_string();
+        assert_eq!(shown(2), "a.toml:2:1");
+        assert_eq!(shown(3), "a.toml:2:2", "its end");
+        assert_eq!(shown(notes.base(1)), "b.toml:1:1");
+        assert_eq!(shown(notes.base(2) + 3), "c.toml:1:1");
+        assert_eq!(shown(notes.base(2) + 5), "c.toml:2:1");
+        notes.add(Some(notes.base(2) + 5), "late".to_owned(), None);
+        notes.add(Some(2), "early".to_owned(), None);
+        assert_eq!(
+            notes.into_report().to_string(),
+            "error: a.toml:2:1: early\nerror: c.toml:2:1: late"
+        );
+    }
+
+    #[test]
+    fn one_problem_is_told_of_what_many_nodes_have() {
+        let notes = Notes::new("a.toml", "12");
+        notes.share([1]);
+        for at in [0, 0, 1, 1] {
+            notes.add(Some(at), format!("{at}"), None);
+        }
+        assert_eq!(notes.into_report().problems.len(), 3);
     }
 
     #[test]

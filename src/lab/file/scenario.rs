@@ -15,8 +15,13 @@ pub(super) const ACT: &[&str] = &["at", "fault", "for", "sensor", "value", "over
 
 const EXAMPLE: &str = "[{ at = \"60s\", fault = \"unreachable\", for = \"30s\" }]";
 
-/// The scenario of a BMC, each act with its byte; what cannot be is noted.
-pub(super) fn scenario(bmc: &Table, scope: &str, profile: &Profile, notes: &Notes) -> Vec<Act> {
+/// The scenario of a BMC; what cannot be is noted. Without a profile any sensor can.
+pub(super) fn scenario(
+    bmc: &Table,
+    scope: &str,
+    profile: Option<&Profile>,
+    notes: &Notes,
+) -> Vec<Act> {
     let tables = bmc.read_tables("scenario", EXAMPLE);
     let acts = tables.into_iter().map(|(entries, at)| {
         let scope = format!("BMC of {scope}: scenario");
@@ -35,7 +40,7 @@ pub(super) fn scenario(bmc: &Table, scope: &str, profile: &Profile, notes: &Note
 }
 
 /// An act; none when a value of it was refused and noted.
-fn act(table: &Table, profile: &Profile) -> Result<Option<Act>, &'static str> {
+fn act(table: &Table, profile: Option<&Profile>) -> Result<Option<Act>, &'static str> {
     let at = table.read("at", value::time);
     let fault = table.read("fault", fault);
     let lasts = table.read("for", value::time);
@@ -89,7 +94,10 @@ fn fault(value: &DeValue) -> Result<Fault, Wrong> {
         .map_err(|_| wrong())
 }
 
-fn sensor(value: &DeValue, profile: &Profile) -> Result<String, Wrong> {
+fn sensor(value: &DeValue, profile: Option<&Profile>) -> Result<String, Wrong> {
+    let Some(profile) = profile else {
+        return value::text(value, "a sensor of its profile").map(str::to_owned);
+    };
     let names: Vec<&str> = profile
         .sensors
         .iter()

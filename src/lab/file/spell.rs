@@ -3,14 +3,17 @@
 //! What is left out stays out; the defaults are [`check`](super::check)'s, as
 //! some depend on others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::Origin;
+use super::fleet::{self, MOST_NODES, Seat};
+use super::merge::{bytes, merge};
 use super::report::{Notes, shown};
 use super::scenario::{ACT, scenario};
 use super::walk::{Read, Table};
@@ -32,12 +35,15 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("node.NAME.bmc.scenario", ACT),
 ];
 
-const LAB: &[&str] = &["name", "network", "dhcp", "web", "ssh", "node"];
+const LAB: &[&str] = &["name", "network", "dhcp", "web", "ssh", "defaults", "node"];
 const NETWORK: &[&str] = &["subnet", "gateway"];
 const DHCP: &[&str] = &["address", "pool", "lease", "tftproot", "boot"];
 const WEB: &[&str] = &["address", "root", "server", "publish"];
 const SSH: &[&str] = &["address", "publish"];
+/// The first two make many nodes of one table, so a default of them would say nothing.
 const NODE: &[&str] = &[
+    "count",
+    "name",
     "address",
     "cpus",
     "memory",
@@ -60,6 +66,7 @@ const NODE: &[&str] = &[
     "uuid",
     "bmc",
 ];
+const DEFAULTS: &[&str] = NODE.split_at(2).1;
 const BMC: &[&str] = &["user", "password", "users", "publish", "scenario"];
 const USER: &[&str] = &["password", "privilege"];
 
@@ -75,7 +82,10 @@ pub(super) struct LabFile {
     pub(super) dhcp: Service<DhcpFile>,
     pub(super) web: Service<WebFile>,
     pub(super) ssh: Service<SshFile>,
-    pub(super) nodes: NodesFile,
+    /// The nodes, in the order of the file; of more than a lab can have, not all.
+    pub(super) nodes: Vec<NodeFile>,
+    /// How many nodes the file makes.
+    pub(super) node_count: usize,
 }
 
 /// A service's table, or the byte of the `false` in its place.
@@ -102,16 +112,6 @@ pub(super) struct WebFile {
 pub(super) struct SshFile {
     pub(super) address: Read<Ipv4Addr>,
     pub(super) publish: Read<Option<SocketAddr>>,
-}
-
-/// The nodes that a file names, in the order of the file.
-pub(super) enum NodesFile {
-    /// `node = false`.
-    None,
-    /// No table of a node.
-    Default,
-    /// Tables of nodes, or what was refused in their place.
-    Given(Vec<NodeFile>),
 }
 
 pub(super) struct NodeFile {
@@ -156,17 +156,18 @@ pub(super) struct UserFile {
 
 /// Notes what is no TOML, one problem a line: what follows in the line is
 /// mostly the parser finding its way back.
-pub(super) fn syntax(notes: &Notes, text: &str, errors: &[toml::de::Error]) {
+pub(super) fn syntax(notes: &Notes, text: &str, base: usize, errors: &[toml::de::Error]) {
     let mut lines = BTreeSet::new();
     // Some garbage has an error in each byte, and every place costs a reading of the file.
     for error in errors.iter().take(200) {
         let span = error.span().unwrap_or(0..0);
-        if !lines.insert(notes.place(span.start).line) {
+        let at = base + span.start;
+        if !lines.insert(notes.place(at).line) {
             continue;
         }
         let found = text.get(span.clone()).unwrap_or_default().trim();
         let (message, hint) = reworded(error.message(), found);
-        notes.add(Some(span.start), format!("not TOML: {message}"), hint);
+        notes.add(Some(at), format!("not TOML: {message}"), hint);
     }
 }
 
@@ -190,13 +191,20 @@ fn reworded(message: &str, found: &str) -> (String, Option<String>) {
     }
 }
 
-/// Takes the file's table apart.
-pub(super) fn spell<'a>(file: &'a DeTable<'a>, origin: &Origin, notes: &'a Notes<'a>) -> LabFile {
+/// Takes the table of all files apart; `folders` are theirs.
+pub(super) fn spell<'a>(
+    file: &'a DeTable<'a>,
+    origin: &Origin,
+    folders: &[&Path],
+    notes: &'a Notes<'a>,
+) -> LabFile {
+    let root = |value: &DeValue, at| value::root(value, folders[notes.file_of(at)]);
     let lab = Table::open(notes, "", Some(file), LAB);
     let network = match lab.read_table("network", false) {
         Read::Given(entries, _) => Table::open(notes, "network", entries, NETWORK),
         Read::Absent | Read::Bad => Table::open(notes, "network", None, NETWORK),
     };
+    let (nodes, node_count) = nodes(&lab, origin, notes);
     LabFile {
         name: lab.read("name", value::name),
         subnet: network.read("subnet", value::subnet),
@@ -205,12 +213,12 @@ pub(super) fn spell<'a>(file: &'a DeTable<'a>, origin: &Origin, notes: &'a Notes
             address: table.read("address", value::address),
             pool: table.read("pool", value::pool),
             lease: table.read("lease", value::lease),
-            tftproot: table.read("tftproot", |v| value::root(v, origin)),
+            tftproot: table.read_at("tftproot", root),
             boot: table.read("boot", value::boot_target),
         }),
         web: service(&lab, notes, "web", WEB, |table| WebFile {
             address: table.read("address", value::address),
-            root: table.read("root", |v| value::root(v, origin)),
+            root: table.read_at("root", root),
             server: table.read("server", |v| value::choice(v, &HttpServer::ALL)),
             publish: table.read("publish", |v| value::publish(v, "127.0.0.1:8080")),
         }),
@@ -218,12 +226,8 @@ pub(super) fn spell<'a>(file: &'a DeTable<'a>, origin: &Origin, notes: &'a Notes
             address: table.read("address", value::address),
             publish: table.read("publish", |v| value::publish(v, "127.0.0.1:2222")),
         }),
-        nodes: match lab.read_table("node", true) {
-            Read::Given(Some(entries), _) => nodes(entries, origin, notes),
-            Read::Given(None, _) => NodesFile::None,
-            Read::Absent => NodesFile::Default,
-            Read::Bad => NodesFile::Given(Vec::new()),
-        },
+        nodes,
+        node_count,
     }
 }
 
@@ -243,38 +247,85 @@ fn service<T>(
     Service::On(read(&Table::open(notes, &scope, entries, keys)))
 }
 
-fn nodes(entries: &DeTable, origin: &Origin, notes: &Notes) -> NodesFile {
-    if entries.is_empty() {
-        return NodesFile::Default;
-    }
+/// The nodes that the file makes, and how many they are.
+fn nodes(lab: &Table, origin: &Origin, notes: &Notes) -> (Vec<NodeFile>, usize) {
+    let defaults = match lab.read_table("defaults", false) {
+        Read::Given(Some(entries), _) => entries.clone(),
+        Read::Given(None, _) | Read::Absent | Read::Bad => DeTable::new(),
+    };
+    let inherited: HashSet<usize> = bytes(&defaults).into_iter().collect();
+    notes.share(inherited.iter().copied());
+    let seat = |name: Name, at, place| Seat {
+        scope: format!("node `{name}`"),
+        name,
+        at,
+        number: None,
+        place,
+        inherited: &inherited,
+    };
+    let first = Seat {
+        scope: "defaults".to_owned(),
+        ..seat(known("node1"), 0, 0)
+    };
+    node(&first, &defaults, DEFAULTS, origin, notes);
+    let entries = match lab.read_table("node", true) {
+        Read::Given(Some(entries), _) if !entries.is_empty() => entries,
+        Read::Given(Some(_), _) | Read::Absent => {
+            let node1 = seat(known("node1"), 0, 0);
+            return (vec![node(&node1, &defaults, NODE, origin, notes)], 1);
+        }
+        Read::Given(None, _) | Read::Bad => return (Vec::new(), 0),
+    };
     let mut in_order: Vec<_> = entries.iter().collect();
     in_order.sort_by_key(|(key, _)| key.span().start);
-    let mut nodes = Vec::new();
+    let (mut nodes, mut total) = (Vec::new(), 0);
     for (key, value) in in_order {
         let at = key.span().start;
         let name = key.get_ref().as_ref();
-        let shown = shown(name);
         let Some(table) = value.get_ref().as_table() else {
+            let shown = shown(name);
             let message = format!("node `{shown}`: expected a table");
             let hint = format!("write [node.{shown}] and its keys below it");
             notes.add(Some(at), message, Some(hint));
             continue;
         };
-        match Name::new(name) {
-            Ok(name) => nodes.push(node(name, at, table, origin, notes)),
-            Err(_) => {
-                let message = format!("node `{shown}`: this is no name for a node");
-                let hint = "use 1 to 32 lower-case letters, digits and hyphens, a letter or digit first, such as [node.node1]";
-                notes.add(Some(at), message, Some(hint.to_owned()));
-            }
+        let group = fleet::group(name, at, table, notes);
+        let count = group.names.len();
+        total += count;
+        let mut entries = DeTable::new();
+        // Beyond the limit each table is still read once, by itself: a file has room for 60 000.
+        let room = (MOST_NODES + 1).saturating_sub(nodes.len());
+        if room > 0 {
+            entries = defaults.clone();
+        }
+        merge(&mut entries, table.clone());
+        if group.counted {
+            notes.share(bytes(table));
+        }
+        for (n, name) in group.names.into_iter().take(room.max(1)).enumerate() {
+            let seat = Seat {
+                number: group.counted.then_some((n + 1, count)),
+                ..seat(name, at, nodes.len())
+            };
+            nodes.push(node(&seat, &entries, NODE, origin, notes));
         }
     }
-    NodesFile::Given(nodes)
+    (nodes, total)
 }
 
-fn node(name: Name, at: usize, entries: &DeTable, origin: &Origin, notes: &Notes) -> NodeFile {
-    let scope = format!("node `{name}`");
-    let table = Table::open(notes, &scope, Some(entries), NODE);
+fn known(name: &str) -> Name {
+    Name::new(name).expect("the names in this file are names")
+}
+
+fn node(
+    seat: &Seat,
+    entries: &DeTable,
+    keys: &'static [&'static str],
+    origin: &Origin,
+    notes: &Notes,
+) -> NodeFile {
+    let scope = &seat.scope;
+    let table = Table::open(notes, scope, Some(entries), keys);
     let bmc = match table.read_table("bmc", false) {
         Read::Given(entries, _) => entries,
         Read::Absent | Read::Bad => None,
@@ -282,8 +333,8 @@ fn node(name: Name, at: usize, entries: &DeTable, origin: &Origin, notes: &Notes
     let bmc = Table::open(notes, &format!("BMC of {scope}"), bmc, BMC);
     let profile = profile::of_node(&table, origin, notes);
     NodeFile {
-        at,
-        address: table.read("address", value::address),
+        at: seat.at,
+        address: table.read_at("address", |v, at| seat.address(v, at)),
         cpus: table.read("cpus", value::cpus),
         memory_mib: table.read("memory", |v| {
             let mib = value::size(v, "a size such as \"1GiB\"", MEMORY)?;
@@ -294,7 +345,7 @@ fn node(name: Name, at: usize, entries: &DeTable, origin: &Origin, notes: &Notes
             _ => value::size(v, "a size such as \"8GiB\", or false for no disk", DISK).map(Some),
         }),
         nic: table.read("nic", |v| value::choice(v, &NicModel::ALL)),
-        mac: table.read("mac", value::mac),
+        mac: table.read_at("mac", |v, at| seat.mac(v, at)),
         firmware: table.read("firmware", |v| value::choice(v, &Firmware::ALL)),
         boot: table.read_list("boot", "[\"network\", \"disk\"]", |v| {
             value::choice(v, &BootDevice::ALL)
@@ -303,23 +354,23 @@ fn node(name: Name, at: usize, entries: &DeTable, origin: &Origin, notes: &Notes
         accel: table.read("accel", |v| value::choice(v, &Accel::ALL)),
         power_on: table.read("power", value::power),
         soft_timeout: table.read("soft_timeout", value::patience),
-        vnc: table.read("vnc", |v| value::publish(v, "127.0.0.1:5901")),
-        scenario: scenario(&bmc, &scope, &profile, notes),
+        vnc: table.read_at("vnc", |v, at| seat.publish(v, at, "127.0.0.1:5901")),
+        scenario: scenario(&bmc, scope, (keys == NODE).then_some(&profile), notes),
         profile,
         manufacturer: table.read("manufacturer", value::field),
         product: table.read("product", value::field),
         part_number: table.read("part_number", value::field),
-        serial: table.read("serial", value::field),
-        asset_tag: table.read("asset_tag", value::field),
-        uuid: table.read("uuid", value::uuid),
+        serial: table.read_at("serial", |v, at| seat.text(v, at, value::field)),
+        asset_tag: table.read_at("asset_tag", |v, at| seat.text(v, at, value::field)),
+        uuid: table.read_at("uuid", |v, at| seat.text(v, at, value::uuid)),
         user: bmc.read("user", value::credential),
         password: bmc.read("password", value::credential),
         users: match bmc.read_table("users", false) {
-            Read::Given(Some(entries), _) => users(&scope, entries, notes),
+            Read::Given(Some(entries), _) => users(scope, entries, notes),
             Read::Given(None, _) | Read::Absent | Read::Bad => Vec::new(),
         },
-        publish: bmc.read("publish", |v| value::publish(v, "127.0.0.1:623")),
-        name,
+        publish: bmc.read_at("publish", |v, at| seat.publish(v, at, "127.0.0.1:623")),
+        name: seat.name.clone(),
     }
 }
 
@@ -350,11 +401,4 @@ fn users(node: &str, entries: &DeTable, notes: &Notes) -> Vec<UserFile> {
         });
     }
     users
-}
-
-impl NodeFile {
-    /// A node of which the file says nothing.
-    pub(super) fn absent(name: Name, origin: &Origin, notes: &Notes) -> Self {
-        node(name, 0, &DeTable::new(), origin, notes)
-    }
 }

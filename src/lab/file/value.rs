@@ -9,7 +9,6 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use toml::de::DeValue;
 
-use super::Origin;
 use super::report::shown;
 use super::walk::{Wrong, either, nearest};
 use crate::lab::mac::BadMac;
@@ -292,8 +291,8 @@ pub(super) fn spell_duration(duration: Duration) -> String {
     }
 }
 
-/// A folder, relative to that of the lab file; `built-in` for the files in the binary.
-pub(super) fn root(value: &DeValue, origin: &Origin) -> Result<Root, Wrong> {
+/// A folder, relative to that of its lab file; `built-in` for the files in the binary.
+pub(super) fn root(value: &DeValue, folder: &Path) -> Result<Root, Wrong> {
     let want = || Wrong::want(format!("a folder, or \"{BUILT_IN}\""));
     let typed = value.as_str().ok_or_else(want)?;
     if typed.is_empty() || typed.chars().any(char::is_control) {
@@ -302,7 +301,7 @@ pub(super) fn root(value: &DeValue, origin: &Origin) -> Result<Root, Wrong> {
     if typed == BUILT_IN {
         return Ok(Root::Embedded);
     }
-    let path = origin.folder.join(Path::new(typed));
+    let path = folder.join(typed);
     let path: PathBuf = path
         .components()
         .filter(|part| *part != Component::CurDir)

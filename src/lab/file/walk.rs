@@ -81,10 +81,8 @@ impl<'a> Table<'a> {
         entries: Option<&'a DeTable<'a>>,
         keys: &'static [&'static str],
     ) -> Self {
-        let scope = match scope {
-            "" => String::new(),
-            scope => format!("{scope}: "),
-        };
+        let table = Self::within(notes, scope, entries, keys);
+        let scope = &table.scope;
         for (key, value) in entries.into_iter().flat_map(DeTable::iter) {
             let name = key.get_ref().as_ref();
             if keys.contains(&name) {
@@ -101,6 +99,20 @@ impl<'a> Table<'a> {
             let message = format!("{scope}unknown key `{}`, {instead}", shown(name));
             notes.add(Some(key.span().start), message, hint);
         }
+        table
+    }
+
+    /// Opens `entries` for these `keys`, whatever others it has.
+    pub(super) fn within(
+        notes: &'a Notes<'a>,
+        scope: &str,
+        entries: Option<&'a DeTable<'a>>,
+        keys: &'static [&'static str],
+    ) -> Self {
+        let scope = match scope {
+            "" => String::new(),
+            scope => format!("{scope}: "),
+        };
         Self {
             notes,
             scope,
@@ -118,13 +130,31 @@ impl<'a> Table<'a> {
     pub(super) fn read<T>(
         &self,
         key: &str,
-        parse: impl FnOnce(&DeValue) -> Result<T, Wrong>,
+        parse: impl Fn(&DeValue) -> Result<T, Wrong>,
+    ) -> Read<T> {
+        self.read_at(key, |value, _| parse(value))
+    }
+
+    /// Reads `key` with `parse`, which is told the byte of the value.
+    pub(super) fn read_at<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&DeValue, usize) -> Result<T, Wrong>,
     ) -> Read<T> {
         let Some(value) = self.get(key) else {
             return Read::Absent;
         };
         let at = value.span().start;
-        match parse(value.get_ref()) {
+        let parsed = parse(value.get_ref(), at).or_else(|wrong| {
+            // Variables stand in strings alone, so one may mean a number, or true or false.
+            let text = value.get_ref().as_str();
+            let text = text.filter(|_| self.notes.is_filled(at));
+            let meant = text.and_then(|text| DeValue::parse(text).ok());
+            meant
+                .and_then(|meant| parse(meant.get_ref(), at).ok())
+                .ok_or(wrong)
+        });
+        match parsed {
             Ok(parsed) => Read::Given(parsed, at),
             Err(wrong) => {
                 self.refuse(key, value, wrong);
