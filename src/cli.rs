@@ -49,7 +49,7 @@ pub enum Command {
     /// Print what `up` would do, as shell commands
     Plan(FileOptions),
     /// Print the lab file with everything in it that was left out
-    Config(FileOptions),
+    Config(Config),
     /// Build what nodes boot when they have nothing else
     #[command(subcommand)]
     Image(Image),
@@ -83,6 +83,17 @@ pub struct Up {
     /// Return when the lab is up, and leave it running
     #[arg(short, long)]
     pub detach: bool,
+}
+
+/// `nsplay config`.
+#[derive(Args, Debug)]
+pub struct Config {
+    /// Which lab.
+    #[command(flatten)]
+    pub lab: FileOptions,
+    /// Print a JSON Schema of lab files instead, for editors that complete and check them
+    #[arg(long, conflicts_with_all = ["files", "port_offset"])]
+    pub schema: bool,
 }
 
 /// `nsplay logs`.

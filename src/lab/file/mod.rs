@@ -14,6 +14,7 @@ mod profile;
 mod render;
 mod report;
 mod scenario;
+mod schema;
 mod spell;
 mod value;
 mod variables;
@@ -27,6 +28,7 @@ use toml::de::DeTable;
 pub use profile::{PROFILE_KEYS, ProfileFile, load_profile};
 pub use render::render;
 pub use report::{Place, Problem, Report};
+pub use schema::schema;
 pub use spell::KEYS;
 
 use crate::lab::{Lab, Name};

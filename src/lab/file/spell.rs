@@ -66,7 +66,7 @@ const NODE: &[&str] = &[
     "uuid",
     "bmc",
 ];
-const DEFAULTS: &[&str] = NODE.split_at(2).1;
+pub(super) const DEFAULTS: &[&str] = NODE.split_at(2).1;
 const BMC: &[&str] = &["user", "password", "users", "publish", "scenario"];
 const USER: &[&str] = &["password", "privilege"];
 
