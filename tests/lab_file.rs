@@ -84,7 +84,7 @@ fn the_rendered_default_lab_names_every_key() {
          { at = \"5m\", clear = true }]\n\
          [node.node1.bmc.users.somebody]\npassword = \"secret\""));
     // What these make is spelled in full.
-    let resolved = ["defaults", "count"];
+    let resolved = ["include", "defaults", "count"];
     for (_, keys) in KEYS {
         for key in keys.iter().filter(|key| !resolved.contains(key)) {
             let spelled = text.contains(&format!("{key} = "))

@@ -307,6 +307,64 @@ fn a_problem_names_the_file_that_it_stands_in() {
     insta::assert_snapshot!("each_file_that_is_no_toml", report.unwrap_err());
 }
 
+/// A lab file of `tests/lab-files/include`, read with what it includes.
+fn included(stem: &str) -> Result<Lab, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab-files/include");
+    let path = folder.join(format!("{stem}.toml"));
+    let origin = Origin {
+        file: format!("include/{stem}.toml"),
+        folder: folder.clone(),
+        open: |path| fs::read_to_string(path),
+        ..with(&[("NSPLAY_PART", "racks")])
+    };
+    let text = fs::read_to_string(&path).unwrap();
+    load(&text, &origin).map_err(|report| report.to_string())
+}
+
+#[test]
+fn a_file_goes_before_those_that_it_includes_and_they_come_first() {
+    let lab = included("lab").unwrap();
+    assert_eq!(names(&lab), ["a", "b", "c"]);
+    let a = node(&lab, "a");
+    assert_eq!(
+        a.bmc.publish,
+        local(623),
+        "the lowest file's node is the first"
+    );
+    assert_eq!(
+        (a.cpus, a.memory_mib),
+        (3, 2 << 10),
+        "of lab.toml, and of racks.toml"
+    );
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab-files/include");
+    let root = Root::Dir(folder.join("parts/pages"));
+    assert_eq!(lab.web.as_ref().unwrap().root, root);
+    assert_eq!(load(&render(&lab), &origin()).unwrap(), lab);
+}
+
+#[test]
+fn an_include_that_leads_nowhere_is_told_where_it_stands() {
+    insta::assert_snapshot!(included("circle").unwrap_err());
+    insta::assert_snapshot!("bad_includes", included("nowhere").unwrap_err());
+}
+
+#[test]
+fn includes_end_at_the_eighth_file() {
+    let origin = Origin {
+        open: |path| {
+            let n: usize = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+            Ok(format!("include = [\"{}.toml\"]", n + 1))
+        },
+        ..origin()
+    };
+    let report = load("include = [\"1.toml\"]", &origin).unwrap_err();
+    assert_eq!(
+        report.to_string(),
+        "error: 8.toml:1:12: `include` goes too deep: 8 files below one another is the most\n\
+         hint: include it further up"
+    );
+}
+
 #[test]
 fn the_examples_of_the_manual_are_labs() {
     let manual = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lab-file.md"));

@@ -72,6 +72,7 @@ fn lab(options: &FileOptions, project: Option<&Name>) -> Result<Lab, Failure> {
         }
     };
     origin.overlays = sources.collect();
+    origin.open = self::text;
     origin.variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();

@@ -8,6 +8,7 @@
 mod addresses;
 mod check;
 mod fleet;
+mod include;
 mod merge;
 mod ports;
 mod profile;
@@ -21,6 +22,7 @@ mod variables;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -32,9 +34,11 @@ pub use schema::schema;
 pub use spell::KEYS;
 
 use crate::lab::{Lab, Name};
+use include::Files;
 use merge::merge;
 use report::Notes;
 use variables::Variables;
+use walk::Table;
 
 /// The lab file of the lab that runs without one.
 pub const DEFAULT: &str = include_str!("../../../configs/default.toml");
@@ -61,6 +65,8 @@ pub struct Origin {
     pub overlays: Vec<Source>,
     /// The environment's variables, which the files' strings can name.
     pub variables: BTreeMap<String, String>,
+    /// Reads a file that another one includes, by its absolute path.
+    pub open: fn(&Path) -> io::Result<String>,
 }
 
 /// A lab file.
@@ -87,26 +93,26 @@ impl Origin {
             profiles: Vec::new(),
             overlays: Vec::new(),
             variables: BTreeMap::new(),
+            open: |_| Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
 
-/// Reads `text`, and the overlays that its origin has, as a lab.
+/// Reads `text`, the overlays that its origin has, and what they include, as a lab.
 ///
 /// # Errors
 /// All that is wrong with the texts, or with the lab that they spell.
 pub fn load(text: &str, origin: &Origin) -> Result<Lab, Report> {
-    let first = Source {
-        file: origin.file.clone(),
-        folder: origin.folder.clone(),
-        text: text.to_owned(),
-    };
-    let sources: Vec<&Source> = [&first].into_iter().chain(&origin.overlays).collect();
+    let Files { sources, wrong, .. } = Files::of(text, origin);
     let notes = Notes::of(
         sources
             .iter()
             .map(|source| (source.file.as_str(), source.text.as_str())),
     );
+    for dead in wrong {
+        let at = notes.base(dead.nth) + dead.at;
+        notes.add(Some(at), dead.message, Some(dead.hint));
+    }
     let Some(table) = laid(&sources, origin, &notes) else {
         return Err(notes.into_report());
     };
@@ -120,7 +126,7 @@ pub fn load(text: &str, origin: &Origin) -> Result<Lab, Report> {
 }
 
 /// The tables of all files, each laid on those ahead of it; none if one of them is no TOML.
-fn laid<'s>(sources: &[&'s Source], origin: &Origin, notes: &Notes) -> Option<DeTable<'s>> {
+fn laid<'s>(sources: &'s [Source], origin: &Origin, notes: &Notes) -> Option<DeTable<'s>> {
     let mut whole = Some(DeTable::new());
     for (nth, source) in sources.iter().enumerate() {
         let text = source.text.as_str();
@@ -147,7 +153,12 @@ fn laid<'s>(sources: &[&'s Source], origin: &Origin, notes: &Notes) -> Option<De
                 text,
                 base,
             };
-            merge(whole, variables.table(table.into_inner()));
+            let table = variables.table(table.into_inner());
+            let own = Table::within(notes, "", Some(&table), &["include"]);
+            own.read_list("include", "[\"common.toml\"]", |v| {
+                value::text(v, "a path").map(|_| ())
+            });
+            merge(whole, table);
         }
     }
     whole

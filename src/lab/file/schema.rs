@@ -101,6 +101,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "manufacturer" | "product" | "part_number") => text(FIELD),
         (_, "user" | "password") => text(CREDENTIAL),
         ("node.NAME", "boot") => list(choice(&BootDevice::ALL)),
+        ("", "include") => list(json!({ "type": "string" })),
         (_, "server") => choice(&HttpServer::ALL),
         (_, "nic") => choice(&NicModel::ALL),
         (_, "firmware") => choice(&Firmware::ALL),

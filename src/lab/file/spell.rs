@@ -35,7 +35,9 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("node.NAME.bmc.scenario", ACT),
 ];
 
-const LAB: &[&str] = &["name", "network", "dhcp", "web", "ssh", "defaults", "node"];
+const LAB: &[&str] = &[
+    "name", "network", "dhcp", "web", "ssh", "defaults", "node", "include",
+];
 const NETWORK: &[&str] = &["subnet", "gateway"];
 const DHCP: &[&str] = &["address", "pool", "lease", "tftproot", "boot"];
 const WEB: &[&str] = &["address", "root", "server", "publish"];

@@ -20,7 +20,7 @@ pub(super) struct Variables<'a> {
 }
 
 /// A `${…}` that cannot be filled in.
-struct Unfilled {
+pub(super) struct Unfilled {
     /// It, as far as it goes.
     spelled: String,
     message: String,
@@ -79,7 +79,7 @@ impl Variables<'_> {
 }
 
 /// `text` with the variables in their places, and those that nothing can be put in place of.
-fn filled(text: &str, known: &BTreeMap<String, String>) -> (String, Vec<Unfilled>) {
+pub(super) fn filled(text: &str, known: &BTreeMap<String, String>) -> (String, Vec<Unfilled>) {
     let (mut filled, mut wrong) = (String::new(), Vec::new());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
