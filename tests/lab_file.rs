@@ -366,13 +366,22 @@ fn the_examples_of_the_manual_are_true() {
 
 /// Pieces that a valid file is cut, doubled and stirred with.
 fn mutated() -> impl Strategy<Value = String> {
-    const SOURCES: [&str; 2] = [DEFAULT, include_str!("../configs/two-nodes.toml")];
+    const SOURCES: [&str; 3] = [
+        DEFAULT,
+        include_str!("../configs/two-nodes.toml"),
+        include_str!("../configs/six-nodes.toml"),
+    ];
     let piece = prop_oneof![
         Just("=".to_owned()),
         Just("\"".to_owned()),
         Just("[".to_owned()),
         Just("]".to_owned()),
         Just("\n[node.x]\n".to_owned()),
+        Just("\n[defaults]\n".to_owned()),
+        Just("\ncount = 3\n".to_owned()),
+        Just("{n}".to_owned()),
+        Just("${A:-".to_owned()),
+        Just("$$".to_owned()),
         Just("false".to_owned()),
         Just("99999999999999999999".to_owned()),
         Just("-1".to_owned()),
