@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use nsplay::lab::file::{Origin, Source, load, render};
+use nsplay::lab::file::{Origin, Source, load, render, schema};
 use nsplay::lab::{Lab, Node, Root};
 
 fn origin() -> Origin {
@@ -363,6 +364,62 @@ fn includes_end_at_the_eighth_file() {
         "error: 8.toml:1:12: `include` goes too deep: 8 files below one another is the most\n\
          hint: include it further up"
     );
+}
+
+/// What `nsplay config` prints in `folder` with these arguments, and what it says.
+fn config(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nsplay"))
+        .arg("config")
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_command_reads_files_variables_and_folders_from_where_they_are() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab_language");
+    let _ = fs::remove_dir_all(&folder);
+    for sub in ["a/webroot", "a/tftproot", "b/webroot", "b/profiles"] {
+        fs::create_dir_all(folder.join(sub)).unwrap();
+    }
+    let write = |path: &str, text: &str| fs::write(folder.join(path), text).unwrap();
+    write(
+        "a/lab.toml",
+        "include = [\"common.toml\"]\n[node.x]\ncpus = \"${CPUS}\"",
+    );
+    write(
+        "a/common.toml",
+        "[defaults]\nmemory = \"128MiB\"\nprofile = \"mine\"",
+    );
+    write("b/over.toml", "node.x.disk = false");
+    write(
+        "b/profiles/mine.toml",
+        "manufacturer = \"Mine\"\nproduct = \"Own\"",
+    );
+    let files = ["-f", "a/lab.toml", "-f", "b/over.toml"];
+    let (printed, said) = config(&folder, &files, &[("CPUS", "4")]);
+    assert_eq!(said, "");
+    for line in [
+        "cpus = 4".to_owned(),
+        "memory = \"128MiB\"".to_owned(),
+        "disk = false".to_owned(),
+        "product = \"Own\"".to_owned(),
+        format!("root = \"{}\"", folder.join("b/webroot").display()),
+        format!("tftproot = \"{}\"", folder.join("a/tftproot").display()),
+    ] {
+        assert!(printed.lines().any(|l| l == line), "{line}: {printed}");
+    }
+    let (printed, said) = config(&folder, &files, &[]);
+    assert_eq!(printed, "");
+    let place = "error: a/lab.toml:3:9: the variable `CPUS` is not set\n";
+    assert!(said.starts_with(place), "{said}");
+    let (printed, _) = config(&folder, &["--schema"], &[]);
+    assert_eq!(printed, schema());
 }
 
 #[test]
