@@ -1,5 +1,9 @@
 //! UDP relays: each client has a socket of its own towards the far end, so that answers find back.
+//!
+//! A far end that is away for a moment costs no datagram: the last one of each client is kept, and
+//! sent again as long as it is refused.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
@@ -15,8 +19,14 @@ const IDLE: Duration = Duration::from_secs(90);
 /// More clients than this at once push out the one that was silent longest.
 const MOST_FLOWS: usize = 512;
 
-/// After a socket refused: the far end does not listen, or descriptors are short.
+/// After a socket could not be made, for want of descriptors say.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// How often a far end that does not listen is asked anew; ipmi_sim starts in 20 ms.
+const AGAIN_AFTER: Duration = Duration::from_millis(10);
+
+/// A datagram that was refused for longer is lost: by then its client has sent another.
+const HELD: Duration = Duration::from_secs(2);
 
 /// The largest datagram.
 const MOST_BYTES: usize = 65536;
@@ -54,9 +64,39 @@ impl Gate for Open {
     }
 }
 
-/// A client, and the socket that stands for it towards the far end.
+/// The socket that stands for a client towards the far end.
+struct Far {
+    socket: UdpSocket,
+    /// What it sent last, and when the client did.
+    sent: RefCell<(Vec<u8>, Instant)>,
+}
+
+impl Far {
+    async fn send(&self, datagram: &[u8]) {
+        self.sent.replace((datagram.to_vec(), Instant::now()));
+        self.deliver(datagram).await;
+    }
+
+    /// Sends what was refused once more; without a far end that listens it is refused again.
+    async fn send_again(&self) {
+        let (datagram, at) = self.sent.borrow().clone();
+        if at.elapsed() < HELD {
+            self.deliver(&datagram).await;
+        }
+    }
+
+    async fn deliver(&self, datagram: &[u8]) {
+        // The first error may be the refusal of the datagram before, and then this one has not
+        // been sent (udp(7)).
+        if self.socket.send(datagram).await.is_err() {
+            let _ = self.socket.send(datagram).await;
+        }
+    }
+}
+
+/// A client's way to the far end and back.
 struct Flow {
-    far: Rc<UdpSocket>,
+    far: Rc<Far>,
     last: Instant,
     back: tokio::task::JoinHandle<()>,
 }
@@ -94,11 +134,12 @@ pub async fn udp(
         };
         if !flows.contains_key(&client) {
             make_room(&mut flows);
-            let Ok(far) = connect().and_then(adopt) else {
+            let Ok(socket) = connect().and_then(adopt) else {
                 sleep(BREATH).await;
                 continue;
             };
-            let far = Rc::new(far);
+            let sent = RefCell::new((Vec::new(), Instant::now()));
+            let far = Rc::new(Far { socket, sent });
             let (gate, from, to) = (Rc::clone(&gate), Rc::clone(&far), Rc::clone(&near));
             let back = tokio::task::spawn_local(back(from, to, client, gate));
             let last = Instant::now();
@@ -106,14 +147,13 @@ pub async fn udp(
         }
         if let Some(flow) = flows.get_mut(&client) {
             flow.last = Instant::now();
-            // A far end that does not listen yet loses it, as a network does.
             if after.is_zero() {
-                let _ = flow.far.send(&datagram[..length]).await;
+                flow.far.send(&datagram[..length]).await;
             } else {
                 let (far, late) = (Rc::clone(&flow.far), datagram[..length].to_vec());
                 tokio::task::spawn_local(async move {
                     sleep(after).await;
-                    let _ = far.send(&late).await;
+                    far.send(&late).await;
                 });
             }
         }
@@ -136,12 +176,14 @@ fn make_room(flows: &mut HashMap<SocketAddr, Flow>) {
 }
 
 /// Passes answers back to a client.
-async fn back(far: Rc<UdpSocket>, near: Rc<UdpSocket>, client: SocketAddr, gate: Rc<dyn Gate>) {
+async fn back(far: Rc<Far>, near: Rc<UdpSocket>, client: SocketAddr, gate: Rc<dyn Gate>) {
     let mut datagram = vec![0; 4096];
     loop {
-        let Ok(length) = far.recv(&mut datagram).await else {
-            // Refused: nobody listens. The client will ask again.
-            sleep(BREATH).await;
+        let Ok(length) = far.socket.recv(&mut datagram).await else {
+            // Refused: nobody listens. Clients would ask again after a second or two only, and an
+            // ipmi_sim that was started again is there sooner.
+            sleep(AGAIN_AFTER).await;
+            far.send_again().await;
             continue;
         };
         match gate.back(&datagram[..length]) {
@@ -153,5 +195,55 @@ async fn back(far: Rc<UdpSocket>, near: Rc<UdpSocket>, client: SocketAddr, gate:
             }
             Fate::Answer(_) | Fate::Lose => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A datagram that nobody lost is there long before.
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    fn socket() -> StdSocket {
+        let socket = StdSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket
+    }
+
+    #[test]
+    fn what_is_sent_while_the_far_end_is_away_arrives_once_when_it_is_back() {
+        let (near, away, client) = (socket(), socket(), socket());
+        let to = away.local_addr().unwrap();
+        client.connect(near.local_addr().unwrap()).unwrap();
+        drop(away);
+        std::thread::spawn(move || {
+            let connect = move || {
+                let far = socket();
+                far.connect(to)?;
+                Ok(far)
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime, udp(near, connect, Rc::new(Open)))
+        });
+        client.send(b"first").unwrap();
+        client.send(b"last").unwrap();
+        // Long enough for both to have been refused.
+        std::thread::sleep(AGAIN_AFTER * 5);
+
+        let far = StdSocket::bind(to).unwrap();
+        far.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut datagram = [0; 16];
+        let (length, from) = far.recv_from(&mut datagram).unwrap();
+        assert_eq!(&datagram[..length], b"last");
+        far.send_to(b"answer", from).unwrap();
+        let length = client.recv(&mut datagram).unwrap();
+        assert_eq!(&datagram[..length], b"answer");
+        far.set_read_timeout(Some(AGAIN_AFTER * 5)).unwrap();
+        assert!(far.recv(&mut datagram).is_err(), "it came twice");
     }
 }
