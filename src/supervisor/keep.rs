@@ -37,6 +37,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// The longest pause for a program that had answered: it works, and somebody can make it end, as
+/// one request can ipmi_sim 2.0.33. All others wait for it meanwhile, and for no more than a second.
+const LONGEST_PAUSE_AFTER_ANSWER: Duration = Duration::from_millis(400);
+
 /// A program that ran this long was well: its next end is a first one.
 const WELL_AFTER: Duration = Duration::from_secs(30);
 
@@ -78,8 +82,12 @@ pub struct Keep {
 
 /// How a run of a program ended.
 enum Run {
-    /// It ended: how, and its last lines.
-    Ended(String, Vec<String>),
+    /// It ended.
+    Ended {
+        how: String,
+        last: Vec<String>,
+        had_answered: bool,
+    },
     /// It was ended to be started again.
     Restarted,
     /// It did not answer in time, or could not be started: why.
@@ -107,7 +115,17 @@ pub async fn keep(
             pause = PAUSE;
         }
         let message = match run {
-            Ok((start, Run::Ended(how, last))) => {
+            Ok((
+                start,
+                Run::Ended {
+                    how,
+                    last,
+                    had_answered,
+                },
+            )) => {
+                if had_answered {
+                    pause = pause.min(LONGEST_PAUSE_AFTER_ANSWER);
+                }
                 let message = format!("{} {how}{}", start.program.what, evidence(&last));
                 with.host.journal.say(What::Exited {
                     member: start.program.member,
@@ -196,9 +214,9 @@ async fn once(
             journal.line(&member, format!("{prefix}{line}"));
         }))
     });
-    let how = tokio::select! {
+    let (how, had_answered) = tokio::select! {
         biased;
-        exit = child.wait() => exit.to_string(),
+        exit = child.wait() => (exit.to_string(), false),
         in_time = answers(program, with) => {
             if !in_time {
                 child.signal(Signal::SIGKILL);
@@ -220,11 +238,11 @@ async fn once(
                 let _ = ready.send(Ok(()));
             }
             tokio::select! {
-                exit = child.wait() => exit.to_string(),
+                exit = child.wait() => (exit.to_string(), true),
                 () = falls_silent(program, with) => {
                     child.signal(Signal::SIGKILL);
                     child.wait().await;
-                    "answered no more, and was killed".to_owned()
+                    ("answered no more, and was killed".to_owned(), true)
                 }
                 () = with.restart.notified() => {
                     child.signal(Signal::SIGKILL);
@@ -237,7 +255,11 @@ async fn once(
     // Its last words may still be in the pipes; a grandchild may hold them open.
     let _ = timeout(LAST_WORDS_WITHIN, join_all(pipes)).await;
     let last = last.borrow().iter().cloned().collect();
-    Ok(Run::Ended(how, last))
+    Ok(Run::Ended {
+        how,
+        last,
+        had_answered,
+    })
 }
 
 /// Waits until a program answers; false when it should have by now.

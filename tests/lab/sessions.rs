@@ -4,6 +4,9 @@ use std::fs::File;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::process::Stdio;
+use std::time::Duration;
+
+use nsplay::event::{Event, What};
 
 use crate::host::{Host, Ran};
 
@@ -255,6 +258,44 @@ fn every_parameter_of_serial_over_lan_can_be_read() {
         info.contains("Retry Count                     : 3"),
         "{info}"
     );
+}
+
+#[test]
+fn an_ipmi_sim_that_is_killed_again_and_again_costs_a_newcomer_no_datagram() {
+    /// RMCP's Presence Ping (DSP0136, section 3.2.4.2).
+    const PING: [u8; 12] = [6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 0, 0, 0];
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    let network = File::open(host.at("/proc/1/ns/net")).unwrap();
+    for round in 0..6 {
+        let pid = host.process("/usr/bin/ipmi_sim");
+        host.shell(&format!(
+            "kill -9 {pid}; while kill -0 {pid} 2>/dev/null; do :; done"
+        ))
+        .ok();
+        let pong = nsplay::kernel::netns::inside(network.as_fd(), || {
+            let socket = UdpSocket::bind("127.0.0.1:0")?;
+            socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+            socket.send_to(&PING, "127.0.0.1:623")?;
+            socket.recv(&mut [0; 64])
+        });
+        assert!(pong.is_ok(), "round {round}: {pong:?}");
+        let is_ready =
+            |event: &Event| matches!(&event.what, What::Ready { what, .. } if what == "ipmi_sim");
+        host.until("the lab knows that it answers", || {
+            host.events("default")
+                .iter()
+                .filter(|event| is_ready(event))
+                .count()
+                == round + 2
+        });
+    }
+    // Whoever makes it crash does not keep it away from others for long.
+    for event in host.events("default") {
+        if let What::Exited { again_ms, .. } = event.what {
+            assert!(again_ms < 1000, "away for {again_ms} ms");
+        }
+    }
 }
 
 #[test]
