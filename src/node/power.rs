@@ -13,12 +13,12 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::os::unix::net::UnixStream as StdStream;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::chassis::{Chassis, Identify, LastEvent, Policy};
 use super::console::Console;
@@ -35,6 +35,12 @@ use crate::kernel::tap;
 use crate::lab::{LinkName, Name};
 use crate::lines::Lines;
 use crate::program::Program;
+
+/// The BMC's answer to an order is on its way to the client by then.
+///
+/// It passes through this thread, which starting QEMU keeps busy for some milliseconds, and ending
+/// QEMU takes a processor.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(2);
 
 /// Which door an order came through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -272,6 +278,9 @@ impl Keeper {
             };
             match next {
                 Next::Asked(Asked { order, door, done }) => {
+                    if door == Door::Bmc {
+                        sleep(ANSWERED_WITHIN).await;
+                    }
                     let outcome = self.obey(order, &door, &mut running).await;
                     let outcome = outcome.map_err(|error| {
                         let text = format!("cannot power {order}: {error}");
