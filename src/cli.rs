@@ -62,7 +62,7 @@ pub enum Command {
 }
 
 /// Which lab file, and how it is changed.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct FileOptions {
     /// The lab file; without one `nsplay.toml` in this folder, else the built-in lab
     ///

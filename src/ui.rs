@@ -45,6 +45,8 @@ pub fn failure(failure: &Failure) {
 /// Prints the events of a lab as they come.
 pub struct Printer {
     colour: bool,
+    /// Whether what happens is data too, as it is for who asks for the log.
+    is_log: bool,
     /// As wide as the longest member's name so far.
     width: usize,
 }
@@ -62,7 +64,17 @@ impl Printer {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             colour: wanted && io::stdout().is_terminal(),
+            is_log: false,
             width: 5,
+        }
+    }
+
+    /// A printer to which everything is data.
+    #[must_use]
+    pub fn of_log() -> Self {
+        Self {
+            is_log: true,
+            ..Self::new()
         }
     }
 
@@ -138,7 +150,11 @@ impl Printer {
             "*" => 33,
             _ => 36,
         };
-        eprintln!("{} {text}", self.paint(&format!("[{mark}]"), colour));
+        let line = format!("{} {text}", self.paint(&format!("[{mark}]"), colour));
+        match self.is_log {
+            true => data(&format!("{line}\n")),
+            false => status(&line),
+        }
     }
 
     fn paint(&self, text: &str, colour: u8) -> String {

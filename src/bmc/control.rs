@@ -29,6 +29,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(100);
 /// Commands that the module passes on as they are: network function and command (IPMI 2.0,
 /// appendix G).
 const COLD_RESET: (u8, u8) = (0x06, 0x02);
+/// A BMC of software has no warmer way.
+const WARM_RESET: (u8, u8) = (0x06, 0x03);
 const GET_SELF_TEST_RESULTS: (u8, u8) = (0x06, 0x04);
 const GET_SYSTEM_GUID: (u8, u8) = (0x06, 0x37);
 const SET_LAN_CONFIGURATION: (u8, u8) = (0x0c, 0x01);
@@ -141,7 +143,7 @@ fn ipmi(command: (u8, u8), channel: u8, data: &[u8], bmc: &Rc<Bmc>) -> Result<Ve
     const PASSED: [u8; 2] = [0x55, 0x00];
 
     match command {
-        COLD_RESET => {
+        COLD_RESET | WARM_RESET => {
             let bmc = Rc::clone(bmc);
             tokio::task::spawn_local(async move {
                 sleep(ANSWERED_WITHIN).await;

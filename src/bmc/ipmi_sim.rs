@@ -131,6 +131,11 @@ pub fn tidy(line: &str) -> Option<String> {
     let is_byte = |word: &str| word.len() == 2 && word.bytes().all(|c| c.is_ascii_hexdigit());
     let is_message =
         text.starts_with("channel=") || text.starts_with("rq_lun=") || text.split(' ').all(is_byte);
+    // Every call of ipmitool is a session, and a script has one call a second.
+    let is_routine = text.starts_with("Activate session: Session started")
+        || text.starts_with("Activate session: Session opened")
+        || text.starts_with("Session closed: Closed")
+        || text.starts_with("Normal session message failure: no privilege");
     let is_echo = text.is_empty() || emu::is_echo(text);
-    (!is_message && !is_echo).then(|| text.to_owned())
+    (!is_message && !is_routine && !is_echo).then(|| text.to_owned())
 }

@@ -15,7 +15,7 @@ use crate::ui::{self, Printer};
 /// Prints the log of the lab, or of its last run when it is not up.
 pub fn run(options: &cli::Logs, lab: &Name) -> Result<u8, Failure> {
     let dir = RunDir::new(lab);
-    let mut printer = Printer::new();
+    let mut printer = Printer::of_log();
     let mut show = |event: &Event| {
         if wanted(event, &options.members) {
             printer.event(event);

@@ -31,7 +31,10 @@ const LARGEST_LAB_FILE: u64 = 1 << 20;
 /// # Errors
 /// What the user is to be told.
 pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
-    let name = || project.cloned().unwrap_or_else(Name::default);
+    let name = || match project {
+        Some(name) => name.clone(),
+        None => name_here(),
+    };
     match command {
         Command::Up(options) => up::run(options, project),
         Command::Down => down::run(&name()),
@@ -47,6 +50,12 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Image(options) => image::run(options),
         Command::Supervise { .. } => Ok(0),
     }
+}
+
+/// The name of the lab in the current folder; a file that cannot be read names none.
+fn name_here() -> Name {
+    let lab = lab(&FileOptions::default(), None);
+    lab.map_or_else(|_| Name::default(), |lab| lab.name)
 }
 
 /// Reads the lab that the options name.

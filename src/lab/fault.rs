@@ -34,7 +34,7 @@ pub const EXAMPLES: &str = "unreachable, slow=500ms, loss=30%, sessions-full, co
 
 /// A fault that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no fault `{0}`; there are {EXAMPLES}")]
+#[error("no fault is spelled `{0}`; there are {EXAMPLES}")]
 pub struct UnknownFault(String);
 
 impl FromStr for Fault {

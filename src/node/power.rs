@@ -399,7 +399,12 @@ impl Keeper {
         let child = self.host.reaper.expect(spawned.pid);
         for pipe in [spawned.stdout, spawned.stderr] {
             let (journal, name) = (self.host.journal.clone(), self.name().clone());
-            let show = move |line| journal.line(&name, format!("qemu: {line}"));
+            let show = move |line: String| {
+                // It is joined to ipmi_sim as soon as that is there.
+                if !line.contains("Unable to connect character device ipmi") {
+                    journal.line(&name, format!("qemu: {line}"));
+                }
+            };
             tokio::task::spawn_local(Lines::follow(pipe, show));
         }
 

@@ -34,7 +34,7 @@ fn an_unreachable_bmc_is_back_after_its_time_or_when_it_is_cleared() {
     fault(&host, &["unreachable", "--for", "2"]);
     assert!(!answers(&host));
     host.until("it is back", || answers(&host));
-    let log = host.nsplay(&["logs"]).ok().err;
+    let log = host.nsplay(&["logs"]).ok().out;
     assert!(
         log.contains("node1: the fault unreachable begins, for 2 s"),
         "{log}"
@@ -162,7 +162,7 @@ fn a_scenario_of_the_lab_file_plays_by_itself() {
            ]"#,
     );
     host.nsplay(&["up", "-d"]).ok();
-    let notes = |what: &str| host.nsplay(&["logs"]).ok().err.contains(what);
+    let notes = |what: &str| host.nsplay(&["logs"]).ok().out.contains(what);
     host.until("it is unreachable", || {
         notes("the fault unreachable begins, for 2 s")
     });

@@ -414,7 +414,11 @@ fn what_ipmi_sim_says_is_heard_after_many_commands_and_they_are_not() {
     );
     host.shell(&sets).ok();
     assert_eq!(value(&host, "CPU Temp"), 51.0);
-    host.prints("node1", "Session opened for user", 1);
+    let wrong = [
+        "-I", "lan", "-N", "1", "-R", "1", "-P", "wrong", "mc", "info",
+    ];
+    host.ipmitool(&wrong).fails(1, &[]);
+    host.prints("node1", "Message auth failed", 1);
     for line in host.lines("node1") {
         let ours = ["sensor_", "sel_", "mc_", "main_sdr", "> ", "**"];
         assert!(!ours.iter().any(|word| line.contains(word)), "{line}");

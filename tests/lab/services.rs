@@ -166,6 +166,28 @@ fn what_the_user_adds_while_the_lab_runs_is_served() {
 }
 
 #[test]
+fn verbs_find_the_lab_that_the_current_folder_names() {
+    let host = Host::new();
+    host.write(
+        "nsplay.toml",
+        "name = \"mine\"\n[node.node1]\npower = \"off\"\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    assert!(host.nsplay(&["ps"]).ok().out.contains("ipmi_sim  ready"));
+    let log = host.nsplay(&["logs"]).ok().out;
+    assert!(
+        log.contains("[+] lab"),
+        "what happened is in the log: {log}"
+    );
+    assert!(
+        host.nsplay(&["down"])
+            .ok()
+            .err
+            .contains("lab `mine` is down")
+    );
+}
+
+#[test]
 fn two_labs_with_one_subnet_do_not_see_each_other() {
     let host = Host::new();
     host.write("webroot/who", "first");

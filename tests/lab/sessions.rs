@@ -331,6 +331,7 @@ fn a_cold_reset_ends_sessions_and_leaves_the_node_alone() {
     });
     host.ipmitool(&["power", "status"]).ok();
     assert_eq!(host.process("qemu-system"), qemu);
+    host.ipmitool(&["mc", "reset", "warm"]).ok();
 }
 
 #[test]

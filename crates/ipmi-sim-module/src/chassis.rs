@@ -18,7 +18,7 @@ pub(crate) const APP: u8 = 0x06;
 pub(crate) const TRANSPORT: u8 = 0x0c;
 
 /// The commands answered here, as (network function, command).
-pub(crate) const COMMANDS: [(u8, u8); 17] = [
+pub(crate) const COMMANDS: [(u8, u8); 18] = [
     (CHASSIS, GET_CAPABILITIES),
     (CHASSIS, GET_STATUS),
     (CHASSIS, CONTROL),
@@ -31,6 +31,7 @@ pub(crate) const COMMANDS: [(u8, u8); 17] = [
     (APP, GET_SYSTEM_GUID),
     (APP, GET_PAYLOAD_SUPPORT),
     (APP, COLD_RESET),
+    (APP, WARM_RESET),
     (APP, GET_SELF_TEST_RESULTS),
     (TRANSPORT, SET_LAN_CONFIGURATION),
     (TRANSPORT, GET_LAN_CONFIGURATION),
@@ -51,6 +52,7 @@ const GET_PAYLOAD_SUPPORT: u8 = 0x4e;
 
 /// Commands that the node answers itself, byte for byte.
 const COLD_RESET: u8 = 0x02;
+const WARM_RESET: u8 = 0x03;
 const GET_SELF_TEST_RESULTS: u8 = 0x04;
 /// ipmi_sim answers it on the LAN itself, and only there.
 const GET_SYSTEM_GUID: u8 = 0x37;
@@ -173,9 +175,8 @@ impl Chassis {
                 Ok(vec![minutes, a, b, c, d])
             }
             (APP, GET_PAYLOAD_SUPPORT) => payload_support(data, message.channel),
-            (APP, COLD_RESET | GET_SELF_TEST_RESULTS | GET_SYSTEM_GUID) | (TRANSPORT, _) => {
-                bytes(&ask(Request::Ipmi(message))?)
-            }
+            (APP, COLD_RESET | WARM_RESET | GET_SELF_TEST_RESULTS | GET_SYSTEM_GUID)
+            | (TRANSPORT, _) => bytes(&ask(Request::Ipmi(message))?),
             _ => Err(Completion::INVALID_COMMAND),
         }
     }
