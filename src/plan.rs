@@ -15,6 +15,7 @@ use crate::host::tools::Tools;
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::mount;
 use crate::lab::{Firmware, Lab, LinkName, Mac, Name, Node, Root};
+use crate::node::boot::Boot;
 use crate::node::qemu::{self, Machine};
 use crate::program::{Program, TextFile, User};
 use crate::rundir::RunDir;
@@ -495,7 +496,7 @@ impl fmt::Display for Plan {
                 qmp: 4,
                 serial: 5,
             };
-            let argv = machine.argv(&machine.node.boot, fds);
+            let argv = machine.argv(&Boot::usual(&machine.node), fds);
             writeln!(f, "{}", command(name, self.user(name), &argv))?;
             writeln!(f, "\n# {name}: ipmi_sim")?;
             let bmc = crate::bmc::ipmi_sim::program(&machine.node, &self.ipmi_sim, 3);

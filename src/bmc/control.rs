@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use super::Bmc;
 use crate::lab::Fault;
+use crate::node::boot::BootOptions;
 use crate::node::chassis::{Identify, LastEvent, Policy};
 use crate::node::power::{Door, Node};
 use crate::node::{Order, Power};
@@ -102,7 +103,7 @@ fn answer(question: &str, bmc: &Rc<Bmc>) -> Result<String, u8> {
         ("restart-cause", None) => Ok(format!("{:02x}", node.chassis().borrow().restart_cause)),
         ("poh", None) => Ok(format!("1 {}", node.chassis().borrow().minutes_on())),
         ("boot", Some("get")) => {
-            let [a, b, c, d, e] = node.chassis().borrow().boot_flags;
+            let [a, b, c, d, e] = node.chassis().borrow().boot.flags(Instant::now());
             Ok(format!("{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}"))
         }
         ("boot", Some("set")) => {
@@ -111,10 +112,17 @@ fn answer(question: &str, bmc: &Rc<Bmc>) -> Result<String, u8> {
                 .and_then(|digits| u64::from_str_radix(digits, 16).ok())
                 .ok_or(INVALID_DATA)?;
             let [_, _, _, flags @ ..] = value.to_be_bytes();
-            node.chassis().borrow_mut().boot_flags = flags;
-            node.remember();
+            node.set_boot_options(|boot| boot.choose(flags, Instant::now()));
             Ok(String::new())
         }
+        ("boot", Some("clearing")) => match words.next() {
+            None => Ok(format!("{:02x}", node.chassis().borrow().boot.clearing())),
+            Some(bits) => {
+                let bits = u8::from_str_radix(bits, 16).map_err(|_| INVALID_DATA)?;
+                node.set_boot_options(|boot| boot.set_clearing(bits));
+                Ok(String::new())
+            }
+        },
         ("sol", Some("on")) => {
             bmc.sol.begin();
             Ok(String::new())
@@ -200,6 +208,7 @@ fn power(order: &str, node: &Node) -> Result<String, u8> {
         "soft" => Order::Soft,
         _ => return Err(INVALID_COMMAND),
     };
+    node.set_boot_options(|boot| boot.commanded(Instant::now()));
     // Section 28.3: on when on and off when off succeed, the others need power.
     if node.power() == Power::Off && !matches!(order, Order::On | Order::Off) {
         return Err(NOT_IN_THIS_STATE);
@@ -230,6 +239,9 @@ fn watchdog(order: &str, node: &Node) -> Result<String, u8> {
     };
     if !node.chassis().borrow().watchdog_armed {
         return Err(NOT_IN_THIS_STATE);
+    }
+    if matches!(order, Order::Reset | Order::Cycle) {
+        node.set_boot_options(BootOptions::watchdog_acts);
     }
     node.order(order, Door::Watchdog);
     Ok(String::new())

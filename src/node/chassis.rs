@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::boot::{Boot, BootOptions};
 use super::faults::Faults;
 use super::memory::Kept;
-use crate::lab::{BootDevice, Fault};
+use crate::lab::{Fault, Node};
 
 /// The parameters and states of the chassis commands.
 #[derive(Debug)]
 pub struct Chassis {
-    /// Boot flags: the five bytes of boot option parameter 5 (table 28-14).
-    pub boot_flags: [u8; 5],
+    /// What it was told about booting.
+    pub boot: BootOptions,
     /// What happens when power comes back.
     pub policy: Policy,
     /// Whether a client has set the policy; else it is the lab file's `power`.
@@ -75,7 +76,7 @@ pub enum Identify {
 impl Default for Chassis {
     fn default() -> Self {
         Self {
-            boot_flags: [0; 5],
+            boot: BootOptions::new([0; 5]),
             policy: Policy::AlwaysOff,
             policy_is_set: false,
             was_on: false,
@@ -90,9 +91,6 @@ impl Default for Chassis {
     }
 }
 
-const VALID: u8 = 1 << 7;
-const PERSISTENT: u8 = 1 << 6;
-
 impl Chassis {
     /// The chassis of a machine whose lab file says `power_on`, and whose BMC remembers `kept`.
     #[must_use]
@@ -104,7 +102,7 @@ impl Chassis {
             Policy::AlwaysOff
         };
         Self {
-            boot_flags: kept.boot_flags,
+            boot: BootOptions::new(kept.boot_flags),
             policy: kept.policy.unwrap_or(usual),
             policy_is_set: kept.policy.is_some(),
             was_on: kept.was_on,
@@ -118,7 +116,7 @@ impl Chassis {
     pub fn kept(&self) -> Kept {
         Kept {
             policy: self.policy_is_set.then_some(self.policy),
-            boot_flags: self.boot_flags,
+            boot_flags: self.boot.flags(Instant::now()),
             minutes_on: self.minutes_on(),
             was_on: self.was_on,
         }
@@ -139,32 +137,27 @@ impl Chassis {
         }
     }
 
-    /// The order in which the next start looks for something to boot; a
-    /// one-time choice is spent by the asking.
-    pub fn boot_order(&mut self, usual: &[BootDevice]) -> Vec<BootDevice> {
-        let [flags, device, ..] = self.boot_flags;
-        if flags & VALID == 0 || self.faults.has(Fault::IgnoredBootDevice) {
-            return usual.to_vec();
+    /// What the next start of `node` does.
+    #[must_use]
+    pub fn next_boot(&self, node: &Node) -> Boot {
+        if self.faults.has(Fault::IgnoredBootDevice) {
+            return Boot::usual(node);
         }
-        if flags & PERSISTENT == 0 {
-            self.boot_flags[0] &= !VALID;
-        }
-        // Table 28-14, data 2, bits 5:2: PXE; the disk, in safe mode, or a remote one. What a
-        // node has not, such as a CD, is passed over as on iron.
-        let first = match device >> 2 & 0xf {
-            1 => BootDevice::Network,
-            2 | 3 | 11 => BootDevice::Disk,
-            _ => return usual.to_vec(),
-        };
-        std::iter::once(first)
-            .chain(usual.iter().copied().filter(|device| *device != first))
-            .collect()
+        self.boot.next(node, Instant::now())
     }
 
-    /// Whether a choice of boot device waits for the next start.
+    /// A start has done what [`next_boot`](Self::next_boot) said.
+    pub fn booted(&mut self) {
+        if !self.faults.has(Fault::IgnoredBootDevice) {
+            self.boot.spend();
+        }
+    }
+
+    /// Whether a machine that was started as `boot` says has to be made anew for its next start:
+    /// QEMU tells its firmware an order once.
     #[must_use]
-    pub fn has_choice(&self) -> bool {
-        self.boot_flags[0] & VALID != 0
+    pub fn outgrows(&self, boot: &Boot, node: &Node) -> bool {
+        self.boot.waits(Instant::now()) || self.next_boot(node).order != boot.order
     }
 
     /// Whether the chassis shows itself now.
@@ -204,32 +197,5 @@ impl fmt::Display for Policy {
             Self::Previous => "previous",
             Self::AlwaysOn => "always-on",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use BootDevice::{Disk, Network};
-
-    #[test]
-    fn a_one_time_choice_is_spent_by_one_boot() {
-        let mut chassis = Chassis {
-            boot_flags: [VALID, 2 << 2, 0, 0, 0],
-            ..Chassis::default()
-        };
-        assert_eq!(chassis.boot_order(&[Network, Disk]), [Disk, Network]);
-        assert_eq!(chassis.boot_order(&[Network, Disk]), [Network, Disk]);
-    }
-
-    #[test]
-    fn a_persistent_choice_stays() {
-        let mut chassis = Chassis {
-            boot_flags: [VALID | PERSISTENT, 1 << 2, 0, 0, 0],
-            ..Chassis::default()
-        };
-        for _ in 0..2 {
-            assert_eq!(chassis.boot_order(&[Disk]), [Network, Disk]);
-        }
     }
 }

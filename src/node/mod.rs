@@ -3,9 +3,10 @@
 //! IPMI, the CLI and the guest itself are doors to that one machine, so they
 //! cannot disagree. [`power`] is the machine, [`qemu`] the command line,
 //! [`qmp`] the monitor, [`console`] what the guest prints and reads, [`serial`]
-//! QEMU's end of that, [`chassis`] what the BMC remembers, [`smbios`] what the
-//! guest reads of its hardware.
+//! QEMU's end of that, [`chassis`] what the BMC remembers, [`boot`] what it was
+//! told to boot, [`smbios`] what the guest reads of its hardware.
 
+pub mod boot;
 pub mod chassis;
 pub mod console;
 pub mod faults;

@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 
-use super::chassis::{Chassis, Identify, LastEvent, Policy};
+use super::boot::{Boot, BootOptions};
+use super::chassis::{Chassis, Identify, LastEvent};
 use super::console::Console;
 use super::memory::Memory;
 use super::qemu::{Accelerator, Fds, Machine};
@@ -35,6 +36,10 @@ use crate::kernel::tap;
 use crate::lab::{LinkName, Name};
 use crate::lines::Lines;
 use crate::program::Program;
+
+mod reboot;
+
+use reboot::{RESET_BY_GUEST, restart_cause};
 
 /// The BMC's answer to an order is on its way to the client by then.
 ///
@@ -86,6 +91,7 @@ pub struct Node {
     orders: mpsc::UnboundedSender<Asked>,
     power: watch::Receiver<Power>,
     chassis: Rc<RefCell<Chassis>>,
+    boot_options: Rc<Notify>,
     memory: Rc<Memory>,
     console: Console,
 }
@@ -105,10 +111,12 @@ impl Node {
         let chassis = Chassis::new(machine.node.power_on, memory.recall());
         let chassis = Rc::new(RefCell::new(chassis));
         let console = Console::default();
+        let boot_options = Rc::new(Notify::new());
         let keeper = Keeper {
             user,
             power: tell,
             chassis: Rc::clone(&chassis),
+            boot_options: Rc::clone(&boot_options),
             memory: Rc::clone(&memory),
             lines: connect(&machine, &console, &host.journal),
             machine,
@@ -121,6 +129,7 @@ impl Node {
             orders,
             power,
             chassis,
+            boot_options,
             memory,
             console,
         })
@@ -192,6 +201,13 @@ impl Node {
         self.memory.keep(&self.chassis.borrow());
     }
 
+    /// Changes what its BMC was told about booting.
+    pub fn set_boot_options(&self, change: impl FnOnce(&mut BootOptions)) {
+        change(&mut self.chassis.borrow_mut().boot);
+        self.remember();
+        self.boot_options.notify_one();
+    }
+
     /// What its guest prints and reads.
     #[must_use]
     pub fn console(&self) -> &Console {
@@ -223,6 +239,8 @@ struct Keeper {
     host: Host,
     power: watch::Sender<Power>,
     chassis: Rc<RefCell<Chassis>>,
+    /// Tells that the boot options have changed.
+    boot_options: Rc<Notify>,
     memory: Rc<Memory>,
     /// Takes the serial line of each QEMU.
     lines: mpsc::UnboundedSender<UnixStream>,
@@ -231,6 +249,10 @@ struct Keeper {
 /// A QEMU process, and what belongs to it.
 struct Running {
     child: Child,
+    /// How it was started.
+    boot: Boot,
+    /// Whether it ends when the guest resets the machine.
+    ends_at_reboot: bool,
     qmp: oneshot::Receiver<io::Result<Qmp>>,
     greeted: Option<Qmp>,
     said: mpsc::UnboundedReceiver<Said>,
@@ -244,6 +266,8 @@ enum Next {
     Asked(Asked),
     Said(Said),
     Ended(Exit),
+    /// The boot options have changed.
+    BootOptions,
     /// A soft power-off took too long.
     Impatient,
 }
@@ -270,6 +294,7 @@ impl Keeper {
                     exit = on.child.wait() => Next::Ended(exit),
                     Some(said) = on.said.recv() => Next::Said(said),
                     () = patience(on.patience) => Next::Impatient,
+                    () = self.boot_options.notified() => Next::BootOptions,
                     asked = asked.recv() => match asked {
                         Some(asked) => Next::Asked(asked),
                         None => return,
@@ -299,9 +324,10 @@ impl Keeper {
                 Next::Impatient => self.switch_off(&Door::Patience, &mut running).await,
                 Next::Ended(exit) => {
                     if let Some(mut on) = running.take() {
-                        self.ended(exit, &mut on);
+                        running = self.ended(exit, &mut on).await;
                     }
                 }
+                Next::BootOptions => self.prepare_reboot(&mut running).await,
             }
         }
     }
@@ -330,9 +356,8 @@ impl Keeper {
                 Ok(())
             }
             (Order::Cycle, true) => self.replace(door, running).await,
-            // The firmware's order is fixed when QEMU starts, so another one needs another QEMU.
-            (Order::Reset, true) if self.chassis.borrow().has_choice() => {
-                self.replace(door, running).await
+            (Order::Reset, true) if self.needs_another(running.as_ref()) => {
+                self.reset_anew(door, running).await
             }
             (Order::Reset | Order::Soft | Order::Diag, true) => match running {
                 Some(on) => self.press(order, door, on).await,
@@ -343,13 +368,7 @@ impl Keeper {
 
     /// What QEMU does itself, once it has greeted.
     async fn press(&self, order: Order, door: &Door, on: &mut Running) -> io::Result<()> {
-        if on.greeted.is_none() {
-            let early = io::Error::other("QEMU ended before it could be told");
-            on.greeted = Some((&mut on.qmp).await.unwrap_or(Err(early))?);
-        }
-        let Some(qmp) = &on.greeted else {
-            return Ok(());
-        };
+        let qmp = on.qmp().await?;
         match order {
             Order::Reset => {
                 qmp.system_reset().await?;
@@ -370,12 +389,28 @@ impl Keeper {
         Ok(())
     }
 
-    /// Starts QEMU.
+    /// Switches on.
     fn switch_on(&self, door: &Door) -> io::Result<Running> {
-        let order = self
-            .chassis
-            .borrow_mut()
-            .boot_order(&self.machine.node.boot);
+        let running = self.start()?;
+        let mut chassis = self.chassis.borrow_mut();
+        chassis.on_since = Some(Instant::now());
+        // Table 28-3.
+        chassis.last_event = match door {
+            Door::Bmc | Door::Cli => LastEvent::Command,
+            Door::Mains => LastEvent::AcFailed,
+            Door::Watchdog | Door::Lab | Door::Patience => LastEvent::None,
+        };
+        let cause = restart_cause(door, chassis.policy);
+        chassis.restarts(cause);
+        chassis.was_on = true;
+        drop(chassis);
+        self.tell(Power::On, door.to_string());
+        Ok(running)
+    }
+
+    /// Starts QEMU, which boots as the BMC was told.
+    fn start(&self) -> io::Result<Running> {
+        let boot = self.chassis.borrow().next_boot(&self.machine.node);
         let netns = self.host.members.get(self.name())?;
         let tap = netns.inside(|| tap::open(&LinkName::tap()))?;
         let (qmp_ours, qmp_qemus) = StdStream::pair()?;
@@ -388,7 +423,7 @@ impl Keeper {
         // One that was left by a QEMU that was killed would be in the way.
         let _ = fs::remove_file(self.machine.vnc());
         let spawned = process::spawn(&Spawn {
-            argv: &self.machine.argv(&order, fds),
+            argv: &self.machine.argv(&boot, fds),
             env: &[],
             netns: netns.as_fd(),
             user: Some(self.user),
@@ -416,21 +451,14 @@ impl Keeper {
         // Whoever takes it ends with the lab only.
         let _ = self.lines.send(serial_ours);
 
-        let mut chassis = self.chassis.borrow_mut();
-        chassis.on_since = Some(Instant::now());
-        // Table 28-3.
-        chassis.last_event = match door {
-            Door::Bmc | Door::Cli => LastEvent::Command,
-            Door::Mains => LastEvent::AcFailed,
-            Door::Watchdog | Door::Lab | Door::Patience => LastEvent::None,
-        };
-        let cause = restart_cause(door, chassis.policy);
-        chassis.restarts(cause);
-        chassis.was_on = true;
-        drop(chassis);
-        self.tell(Power::On, door.to_string());
+        self.chassis.borrow_mut().booted();
+        if let Some(text) = &boot.says {
+            self.host.journal.line(self.name(), text.clone());
+        }
         Ok(Running {
             child,
+            ends_at_reboot: boot.once,
+            boot,
             qmp,
             greeted: None,
             said,
@@ -469,10 +497,14 @@ impl Keeper {
         }
     }
 
-    /// QEMU ended without having been told to.
-    fn ended(&self, exit: Exit, on: &mut Running) {
-        while let Ok(said) = on.said.try_recv() {
+    /// QEMU ended without having been told to; the machine goes on in another one after a reset.
+    async fn ended(&self, exit: Exit, on: &mut Running) -> Option<Running> {
+        // What QEMU said last may still be on its way: its end of the line is closed.
+        while let Some(said) = on.said.recv().await {
             self.heard(said, on);
+        }
+        if exit == Exit::Status(0) && on.reason.as_deref() == Some(RESET_BY_GUEST) {
+            return self.reset_by_guest();
         }
         let by = match (exit, on.reason.as_deref()) {
             (Exit::Status(0), Some(reason)) if reason.starts_with("guest") => {
@@ -485,6 +517,7 @@ impl Keeper {
             }
         };
         self.gone(by, false);
+        None
     }
 
     fn gone(&self, by: String, was_on: bool) {
@@ -503,17 +536,6 @@ impl Keeper {
             power,
             by,
         });
-    }
-}
-
-/// Table 28-11: by command, by the watchdog, or by the power coming back.
-fn restart_cause(door: &Door, policy: Policy) -> u8 {
-    match door {
-        Door::Bmc | Door::Cli => 1,
-        Door::Watchdog => 4,
-        Door::Lab | Door::Mains if policy == Policy::Previous => 7,
-        Door::Lab | Door::Mains => 6,
-        Door::Patience => 0,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::boot::Boot;
 use super::smbios;
 use crate::bmc::ipmi_sim::KCS_PORT;
 use crate::lab::{BootDevice, Firmware, Name, NicModel, Node};
@@ -71,9 +72,9 @@ impl Machine {
         vnc(&self.node.name)
     }
 
-    /// The whole command line of one power-on that boots in the order `boot`.
+    /// The whole command line of one power-on that boots as `boot` says.
     #[must_use]
-    pub fn argv(&self, boot: &[BootDevice], fds: Fds) -> Vec<String> {
+    pub fn argv(&self, boot: &Boot, fds: Fds) -> Vec<String> {
         let node = &self.node;
         let mut argv = Argv(vec![self.qemu.display().to_string()]);
         argv.put("-name", format!("guest={0},process={0}", node.name));
@@ -104,7 +105,11 @@ impl Machine {
         argv.put("-serial", "chardev:serial");
         argv.put("-netdev", format!("tap,id=net0,fd={}", fds.tap));
         in_band(&mut argv);
-        let at = |device| match boot.iter().position(|known| *known == device) {
+        if boot.once {
+            // A guest that starts itself again does so in another QEMU.
+            argv.put("-action", "reboot=shutdown");
+        }
+        let at = |device| match boot.order.iter().position(|known| *known == device) {
             Some(place) => format!(",bootindex={}", place + 1),
             None => String::new(),
         };

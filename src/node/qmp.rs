@@ -78,6 +78,25 @@ impl Qmp {
         self.execute(qmp::inject_nmi {}).await
     }
 
+    /// Has QEMU end itself, or start again by itself, when the guest resets the machine.
+    ///
+    /// # Errors
+    /// TimedOut, or what QEMU says.
+    pub async fn end_at_reboot(&self, end: bool) -> io::Result<()> {
+        let reboot = if end {
+            qmp::RebootAction::shutdown
+        } else {
+            qmp::RebootAction::reset
+        };
+        self.execute(qmp::set_action {
+            reboot: Some(reboot),
+            shutdown: None,
+            panic: None,
+            watchdog: None,
+        })
+        .await
+    }
+
     async fn execute<C: qapi::qmp::QmpCommand>(&self, command: C) -> io::Result<()> {
         match timeout(ANSWER_WITHIN, self.service.execute(command)).await {
             Ok(Ok(_)) => Ok(()),

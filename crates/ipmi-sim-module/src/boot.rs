@@ -11,15 +11,13 @@ const CLAIM_LASTS: Duration = Duration::from_secs(30);
 
 /// Boot options (28.12, 28.13, table 28-14) but for the flags themselves.
 ///
-/// Parameter 0 is volatile and 3 and 4 are semi-volatile: they may go when the
-/// BMC restarts. The boot flags are the node's, and must not.
+/// Parameter 0 is volatile and 4 is semi-volatile: they may go when the BMC
+/// restarts. The boot flags, which must not, and parameter 3, which says what
+/// clears them, are the node's.
 #[derive(Debug, Default)]
 pub(crate) struct BootOptions {
     /// Parameter 0: until when a client has the parameters for itself.
     claimed: Option<Instant>,
-    /// Parameter 3. Kept for who set it; the node alone decides when its boot
-    /// flags are used up.
-    clearing: u8,
     /// Parameter 4: who has handled the boot info.
     acknowledged: u8,
     /// Bit n: a client marked parameter n invalid or locked.
@@ -71,7 +69,7 @@ impl BootOptions {
             },
             VALID_BIT_CLEARING => {
                 let [bits] = exactly(values)?;
-                self.clearing = bits & 0x1f;
+                ask(Request::BootClearingSet(bits & 0x1f))?;
             }
             INFO_ACKNOWLEDGE => {
                 let [mask, bits] = exactly(values)?;
@@ -99,7 +97,11 @@ impl BootOptions {
         let mut payload = vec![VERSION, mark | parameter];
         match parameter {
             SET_IN_PROGRESS => payload.push(u8::from(self.is_claimed(now))),
-            VALID_BIT_CLEARING => payload.push(self.clearing),
+            VALID_BIT_CLEARING => {
+                let bits = ask(Request::BootClearingGet)?;
+                let bits = u8::from_str_radix(&bits, 16);
+                payload.push(bits.map_err(|_| Completion::UNSPECIFIED)?);
+            }
             INFO_ACKNOWLEDGE => payload.extend([0x00, self.acknowledged]),
             BOOT_FLAGS => {
                 let BootFlags(flags) = ask(Request::BootGet)?.parse()?;

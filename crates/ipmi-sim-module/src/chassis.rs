@@ -450,6 +450,23 @@ mod tests {
     }
 
     #[test]
+    fn what_clears_the_boot_flags_is_the_nodes() {
+        let mut chassis = Chassis::default();
+        let set = [VALID_BIT_CLEARING, 0xe8];
+        let (question, response) = send(&mut chassis, SET_BOOT_OPTIONS, &set, "");
+        assert_eq!(
+            (question.as_str(), &response[..]),
+            ("boot clearing 08", &[0][..])
+        );
+        let get = [VALID_BIT_CLEARING, 0, 0];
+        let (question, response) = send(&mut chassis, GET_BOOT_OPTIONS, &get, "1f");
+        assert_eq!(question, "boot clearing");
+        assert_eq!(response, [0, 1, 3, 0x1f]);
+        let (_, response) = send(&mut chassis, GET_BOOT_OPTIONS, &get, "what?");
+        assert_eq!(response, [0xff]);
+    }
+
+    #[test]
     fn a_locked_parameter_keeps_its_value_and_says_so() {
         let mut chassis = Chassis::default();
         assert_eq!(
@@ -480,12 +497,10 @@ mod tests {
         assert_eq!(set(&[SET_IN_PROGRESS, 1]), [0]);
         assert_eq!(set(&[SET_IN_PROGRESS, 1]), [0x81]);
         assert_eq!(set(&[SET_IN_PROGRESS, 3]), [0xcc]);
-        assert_eq!(set(&[VALID_BIT_CLEARING, 0x08]), [0]);
         assert_eq!(set(&[INFO_ACKNOWLEDGE, 0x03, 0x03]), [0]);
         assert_eq!(set(&[INFO_ACKNOWLEDGE, 0x01, 0x00]), [0]);
         let mut get = |parameter| alone(&mut chassis, GET_BOOT_OPTIONS, &[parameter, 0, 0]);
         assert_eq!(get(SET_IN_PROGRESS), [0, 1, 0, 1]);
-        assert_eq!(get(VALID_BIT_CLEARING), [0, 1, 3, 0x08]);
         assert_eq!(get(INFO_ACKNOWLEDGE), [0, 1, 4, 0, 0x02]);
         assert_eq!(
             alone(&mut chassis, SET_BOOT_OPTIONS, &[SET_IN_PROGRESS, 0]),

@@ -23,6 +23,7 @@
 //! | `poh` | | minutes per count (1-255) and the counter (u32), decimal; best `1 <minutes>`: freeipmi 1.6.10 shows `60 5` as 0 hours |
 //! | `boot get` | | the five bytes of the boot flags, ten hex digits (table 28-14, parameter 5) |
 //! | `boot set` | the same ten hex digits | |
+//! | `boot clearing` | nothing, or parameter 3, two hex digits, to set it | without an argument: parameter 3, two hex digits |
 //! | `ipmi` | network function, command and channel, two hex digits each, then the data in hex digits | the response in hex digits, without its completion code |
 //! | `watchdog armed` | | |
 //! | `watchdog status` | | `armed`, or `idle` when the machine has been switched or reset since |
@@ -172,6 +173,8 @@ pub(crate) enum Request<'a> {
     PowerOnHours,
     BootGet,
     BootSet(BootFlags),
+    BootClearingGet,
+    BootClearingSet(u8),
     Ipmi(Message<'a>),
     Watchdog(watchdog::Order),
     /// Whether a session has SOL.
@@ -189,6 +192,8 @@ impl fmt::Display for Request<'_> {
             Self::PowerOnHours => f.write_str("poh"),
             Self::BootGet => f.write_str("boot get"),
             Self::BootSet(flags) => write!(f, "boot set {flags}"),
+            Self::BootClearingGet => f.write_str("boot clearing"),
+            Self::BootClearingSet(bits) => write!(f, "boot clearing {bits:02x}"),
             Self::Ipmi(message) => {
                 let (netfn, command) = (message.netfn, message.command);
                 write!(f, "ipmi {netfn:02x} {command:02x} {:02x} ", message.channel)?;
@@ -354,6 +359,8 @@ mod tests {
         assert_eq!(text(Request::BootGet), "boot get");
         let flags = BootFlags([0xe0, 0x04, 0, 0, 0]);
         assert_eq!(text(Request::BootSet(flags)), "boot set e004000000");
+        assert_eq!(text(Request::BootClearingGet), "boot clearing");
+        assert_eq!(text(Request::BootClearingSet(8)), "boot clearing 08");
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl Node {
 fn answer_questions(socket: &UnixDatagram, mood: &Mutex<Mood>, asked: &Mutex<Vec<String>>) {
     let (mut power, mut policy, mut light) = ("off", "previous".to_owned(), "off");
     let mut boot = "0000000000".to_owned();
+    let mut clearing = "1f".to_owned();
     let mut watchdog = "idle";
     let mut datagram = [0; 512];
     while let Ok(length @ 1..) = socket.recv(&mut datagram) {
@@ -128,6 +129,11 @@ fn answer_questions(socket: &UnixDatagram, mood: &Mutex<Mood>, asked: &Mutex<Vec
             ["boot", "get"] => format!("ok {boot}"),
             ["boot", "set", flags] => {
                 boot = flags.to_owned();
+                "ok".to_owned()
+            }
+            ["boot", "clearing"] => format!("ok {clearing}"),
+            ["boot", "clearing", bits] => {
+                clearing = bits.to_owned();
                 "ok".to_owned()
             }
             ["ipmi", "06", "37", ..] => "ok a123456789abcdefa123456789abcdef".to_owned(),
