@@ -64,6 +64,13 @@ pub enum What {
         /// Who or what did it.
         by: String,
     },
+    /// A node was reset, and starts again without its power having changed.
+    Reset {
+        /// The node.
+        node: Name,
+        /// Who or what did it.
+        by: String,
+    },
     /// A node's identify light was switched (IPMI 2.0, section 28.5).
     Identify {
         /// The node.

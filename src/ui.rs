@@ -116,6 +116,7 @@ impl Printer {
             What::Power { node, power, by } => {
                 self.mark("*", &format!("{node} is {power}, by {by}"));
             }
+            What::Reset { node, by } => self.mark("*", &format!("{node} was reset, by {by}")),
             What::Identify { node, on } => {
                 let light = if *on { "on" } else { "off" };
                 self.mark("*", &format!("{node}: the identify light is {light}"));

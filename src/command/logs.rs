@@ -51,6 +51,7 @@ fn wanted(event: &Event, members: &[Name]) -> bool {
             member
         }
         What::Power { node, .. }
+        | What::Reset { node, .. }
         | What::Identify { node, .. }
         | What::Sensor { node, .. }
         | What::Fault { node, .. } => node,

@@ -9,6 +9,7 @@
 pub mod boot;
 pub mod chassis;
 pub mod console;
+mod door;
 pub mod faults;
 pub mod memory;
 pub mod power;

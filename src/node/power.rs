@@ -6,7 +6,6 @@
 //! is never told before it is true.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -23,6 +22,7 @@ use tokio::time::{sleep, sleep_until};
 use super::boot::{Boot, BootOptions};
 use super::chassis::{Chassis, Identify, LastEvent};
 use super::console::Console;
+pub use super::door::Door;
 use super::memory::Memory;
 use super::qemu::{Accelerator, Fds, Machine};
 use super::qmp::{Qmp, Said};
@@ -39,43 +39,16 @@ use crate::program::Program;
 
 mod reboot;
 
-use reboot::{RESET_BY_GUEST, restart_cause};
+use reboot::{RESET_BY_GUEST, SOFT_RESET, restart_cause};
+
+/// SeaBIOS resets the machine once or twice itself, 35 to 85 ms after it was reset (1.16.2).
+const FIRMWARE_RESETS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The BMC's answer to an order is on its way to the client by then.
 ///
 /// It passes through this thread, which starting QEMU keeps busy for some milliseconds, and ending
 /// QEMU takes a processor.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(2);
-
-/// Which door an order came through.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// The BMC, over IPMI.
-    Bmc,
-    /// The BMC's watchdog, which nobody fed.
-    Watchdog,
-    /// `nsplay power`.
-    Cli,
-    /// The lab itself, coming up.
-    Lab,
-    /// The mains, which fail and come back.
-    Mains,
-    /// An order that waited for the guest long enough.
-    Patience,
-}
-
-impl fmt::Display for Door {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bmc => "the BMC",
-            Self::Watchdog => "the watchdog",
-            Self::Cli => "nsplay power",
-            Self::Lab => "nsplay up",
-            Self::Mains => "the mains",
-            Self::Patience => "a soft power-off that took too long",
-        })
-    }
-}
 
 struct Asked {
     order: Order,
@@ -257,6 +230,8 @@ struct Running {
     greeted: Option<Qmp>,
     said: mpsc::UnboundedReceiver<Said>,
     reason: Option<String>,
+    /// When the machine last started.
+    began: Instant,
     /// When a soft power-off becomes a hard one.
     patience: Option<tokio::time::Instant>,
 }
@@ -375,6 +350,10 @@ impl Keeper {
                 let mut chassis = self.chassis.borrow_mut();
                 let cause = restart_cause(door, chassis.policy);
                 chassis.restarts(cause);
+                drop(chassis);
+                on.began = Instant::now();
+                self.tell_reset(door.to_string());
+                return Ok(());
             }
             Order::Soft => {
                 qmp.system_powerdown().await?;
@@ -463,6 +442,7 @@ impl Keeper {
             greeted: None,
             said,
             reason: None,
+            began: Instant::now(),
             patience: None,
         })
     }
@@ -492,7 +472,14 @@ impl Keeper {
     fn heard(&self, said: Said, on: &mut Running) {
         match said {
             Said::Shutdown(reason) => on.reason = Some(reason),
-            Said::Reset => self.chassis.borrow_mut().watchdog_armed = false,
+            Said::Reset => {
+                self.chassis.borrow_mut().watchdog_armed = false;
+                if on.began.elapsed() > FIRMWARE_RESETS_WITHIN {
+                    self.chassis.borrow_mut().restarts(SOFT_RESET);
+                    self.tell_reset("the guest".to_owned());
+                }
+                on.began = Instant::now();
+            }
             Said::Note(text) => self.host.journal.line(self.name(), text),
         }
     }
@@ -526,6 +513,11 @@ impl Keeper {
         chassis.was_on = was_on;
         drop(chassis);
         self.tell(Power::Off, by);
+    }
+
+    fn tell_reset(&self, by: String) {
+        let node = self.name().clone();
+        self.host.journal.say(What::Reset { node, by });
     }
 
     fn tell(&self, power: Power, by: String) {

@@ -64,6 +64,7 @@ impl Board {
             What::Log { .. }
             | What::Sensor { .. }
             | What::Fault { .. }
+            | What::Reset { .. }
             | What::Made { .. }
             | What::Up { .. }
             | What::Failed { .. }

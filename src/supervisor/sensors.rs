@@ -246,6 +246,7 @@ impl Sensors {
                     self.update();
                     self.0.changed.notify_one();
                 }
+                What::Reset { node, .. } if node == self.0.node => boot.begins(),
                 What::Log { member, text } => {
                     if let Some((kind, data)) = boot.hear(&member, &text) {
                         let entry = self.0.bank.borrow().event_of(kind, data);
@@ -271,7 +272,7 @@ impl Boot {
         }
     }
 
-    /// Power came or went: nothing has been seen yet.
+    /// Power came or went, or the machine was reset: nothing has been seen yet.
     fn begins(&mut self) {
         (self.address, self.up) = (None, false);
     }

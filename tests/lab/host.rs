@@ -211,6 +211,18 @@ impl Host {
         });
     }
 
+    /// Waits until `node1` has been reset `times`, according to the log, by whom `by` says.
+    #[track_caller]
+    pub fn is_reset(&self, by: &str, times: usize) {
+        self.until(&format!("node1 is reset {times} times, by {by}"), || {
+            let events = self.events("default");
+            let resets = events
+                .iter()
+                .filter(|event| matches!(&event.what, What::Reset { by: who, .. } if who == by));
+            resets.count() >= times
+        });
+    }
+
     /// Waits until `done`, with the log as evidence if that never comes.
     #[track_caller]
     pub fn until(&self, what: &str, done: impl Fn() -> bool) {

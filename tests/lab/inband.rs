@@ -148,7 +148,7 @@ fn a_watchdog_that_is_not_fed_resets_the_guest() {
         "echo 4 >/sys/module/ipmi_watchdog/parameters/timeout
         exec 9>/dev/watchdog; echo >&9; sleep 1000",
     );
-    host.prints("node1", "power reset by the watchdog", 1);
+    host.is_reset("the watchdog", 1);
     guest.is_up(2);
     assert_eq!(host.process("qemu-system-x86_64"), qemu);
     assert_eq!(
@@ -171,7 +171,7 @@ fn a_watchdog_that_is_not_fed_resets_the_guest() {
     // A second time is told a second time.
     starve(&guest, 1);
     guest.is_up(3);
-    host.prints("node1", "power reset by the watchdog", 2);
+    host.is_reset("the watchdog", 2);
     assert_eq!(timeouts(), 2);
 }
 

@@ -387,6 +387,31 @@ fn an_ipmi_sim_that_is_started_again_has_its_log_and_its_sensors() {
 }
 
 #[test]
+fn each_boot_is_in_the_event_log_also_after_a_reset() {
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    let boots = || {
+        let log = host.ipmitool(&["sel", "elist"]).out;
+        log.lines()
+            .filter(|line| line.contains("PXE boot completed"))
+            .count()
+    };
+    host.until("the first boot is logged", || boots() == 1);
+    host.ipmitool(&["power", "reset"]).ok();
+    host.is_reset("the BMC", 1);
+    host.until("the second boot is logged", || boots() == 2);
+    let by_others = host
+        .events("default")
+        .into_iter()
+        .filter(|event| matches!(&event.what, What::Reset { by, .. } if by != "the BMC"));
+    assert_eq!(
+        by_others.count(),
+        0,
+        "the firmware's own reset is told as one"
+    );
+}
+
+#[test]
 fn a_profile_in_the_folder_is_used_and_its_mistakes_are_told() {
     let host = Host::new();
     host.write("nsplay.toml", "[node.node1]\nprofile = \"anvil\"\n");

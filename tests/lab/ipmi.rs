@@ -67,11 +67,7 @@ fn both_interfaces_tell_the_machine_what_to_do_and_what_it_is() {
         assert_eq!(power("diag").ok().out, "Chassis Power Control: Diag\n");
         assert_eq!(host.process("qemu-system-x86_64"), before);
     }
-    host.until("the resets are in the log", || {
-        host.lines("node1")
-            .iter()
-            .any(|line| line == "power reset by the BMC")
-    });
+    host.is_reset("the BMC", 2);
 }
 
 #[test]

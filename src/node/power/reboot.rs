@@ -15,7 +15,7 @@ use crate::node::qmp::Qmp;
 pub(super) const RESET_BY_GUEST: &str = "guest-reset";
 
 /// Table 28-11: a reset that the system did itself.
-const SOFT_RESET: u8 = 0x0a;
+pub(super) const SOFT_RESET: u8 = 0x0a;
 
 impl Running {
     /// QEMU's monitor, once it has greeted.
@@ -83,8 +83,7 @@ impl Keeper {
     }
 
     fn go_on(&self, by: &str, cause: u8) -> io::Result<Running> {
-        let text = format!("power reset by {by}");
-        self.host.journal.line(self.name(), text);
+        self.tell_reset(by.to_owned());
         let running = self.start().inspect_err(|error| {
             self.gone(format!("a failure: {error}"), false);
         })?;
