@@ -122,23 +122,3 @@ fn a_qemu_that_was_killed_shows_as_off() {
     });
     status(&host, &[], "on");
 }
-
-#[test]
-fn the_boot_device_reads_back_as_it_was_set() {
-    let host = Host::new();
-    host.nsplay(&["up", "-d"]).ok();
-    let set = ["chassis", "bootdev", "disk", "options=persistent"];
-    host.ipmitool(&set).ok();
-    let get = host.ipmitool(&["chassis", "bootparam", "get", "5"]).ok();
-    assert!(
-        get.out.contains("Options apply to all future boots"),
-        "{}",
-        get.out
-    );
-    assert!(
-        get.out
-            .contains("Boot Device Selector : Force Boot from default Hard-Drive"),
-        "{}",
-        get.out
-    );
-}

@@ -1,6 +1,7 @@
 //! Whole labs on throwaway hosts: real programs, real namespaces, a real guest.
 
 mod boot;
+mod boot_devices;
 mod children;
 mod console;
 mod endings;
