@@ -152,7 +152,7 @@ impl Bank {
                     (None, true) => 0.0,
                     (None, false) => {
                         let name = &slot.sensor.name;
-                        let message = format!("`{name}` needs a time for its way: add --over 10");
+                        let message = format!("`{name}` needs a time for its way: --over 10, or over = \"10s\" in a lab file");
                         return Err(Refusal(message));
                     }
                 };

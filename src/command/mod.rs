@@ -18,10 +18,11 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::bmc::bank::Bank;
 use crate::cli::{Command, FileOptions};
 use crate::error::{Failure, Problem};
 use crate::lab::file::{self, Origin, ProfileFile, Report, Source};
-use crate::lab::{Lab, Name};
+use crate::lab::{Deed, Lab, Name};
 
 /// A lab file is a page or two; more than this is none.
 const LARGEST_LAB_FILE: u64 = 1 << 20;
@@ -101,8 +102,39 @@ fn lab(options: &FileOptions, project: Option<&Name>) -> Result<Lab, Failure> {
     origin.tftproot = beside("tftproot");
     origin.profiles = profiles(&folders)?;
     let lab = file::load(&text, &origin).map_err(|report| refuse(&report))?;
+    check_scenarios(&lab)?;
     lab.with_port_offset(options.port_offset)
         .map_err(|error| Failure::refused(error.to_string(), "choose a smaller --port-offset"))
+}
+
+/// Refuses what a sensor could not show when its time comes.
+fn check_scenarios(lab: &Lab) -> Result<(), Failure> {
+    let mut problems = Vec::new();
+    for node in &lab.nodes {
+        let mut bank = Bank::new(&node.profile);
+        for act in &node.bmc.scenario {
+            let Deed::Sensor {
+                sensor,
+                value,
+                over,
+            } = &act.deed
+            else {
+                continue;
+            };
+            let over = over.map(|over| over.as_secs_f64());
+            if let Err(refusal) = bank.hold(0.0, sensor, value, over) {
+                let at = act.at.as_secs();
+                problems.push(Problem {
+                    message: format!("BMC of node `{}`: scenario at {at} s: {refusal}", node.name),
+                    hint: None,
+                });
+            }
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::all(problems))
 }
 
 /// A lab file and its folder.

@@ -174,6 +174,24 @@ fn a_scenario_of_the_lab_file_plays_by_itself() {
 }
 
 #[test]
+fn a_scenario_that_no_sensor_can_play_is_refused_before_anything_is_made() {
+    let host = Host::new();
+    host.write(
+        "nsplay.toml",
+        r#"[node.node1.bmc]
+           scenario = [
+               { at = "1s", sensor = "CPU Temp", value = 9999 },
+               { at = "2s", sensor = "CPU Temp", value = "40..90" },
+               { at = "3s", sensor = "PS1 Status", value = "foo" },
+           ]"#,
+    );
+    for verb in ["config", "up"] {
+        let at = ["scenario at 1 s", "scenario at 2 s", "scenario at 3 s"];
+        host.nsplay(&[verb]).fails(2, &at);
+    }
+}
+
+#[test]
 fn a_fault_that_is_none_is_refused_with_those_that_there_are() {
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();
