@@ -152,7 +152,9 @@ impl Bank {
                     (None, true) => 0.0,
                     (None, false) => {
                         let name = &slot.sensor.name;
-                        let message = format!("`{name}` needs a time for its way: --over 10, or over = \"10s\" in a lab file");
+                        let message = format!(
+                            "`{name}` needs a time for its way: --over 10, or over = \"10s\" in a lab file"
+                        );
                         return Err(Refusal(message));
                     }
                 };

@@ -387,6 +387,16 @@ fn an_ipmi_sim_that_is_started_again_has_its_log_and_its_sensors() {
 }
 
 #[test]
+fn an_event_that_a_client_reports_is_in_the_event_log() {
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    // ipmitool's own test event: a temperature that is too high.
+    host.ipmitool(&["event", "1"]).ok();
+    let log = host.ipmitool(&["sel", "elist"]).ok().out;
+    assert!(log.contains("Upper Critical going high"), "{log}");
+}
+
+#[test]
 fn each_boot_is_in_the_event_log_also_after_a_reset() {
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();

@@ -14,6 +14,7 @@ mod guard;
 mod timer;
 
 use crate::chassis::{self, Answer, Chassis, Message};
+use crate::event;
 use crate::hooks;
 use crate::link::{Link, log};
 use crate::protocol::{Completion, Request};
@@ -173,6 +174,7 @@ extern "C" fn ipmi_sim_module_post_init(_sys: *mut c_void) -> c_int {
         return EINVAL;
     };
     let own = chassis::COMMANDS.into_iter().chain(watchdog::COMMANDS);
+    let own = own.chain([event::COMMAND]);
     let own = own.map(|command| (command, handle as Handler, std::ptr::null_mut()));
     let guarded = guard::original().map(|own| (guard::COMMAND, guard::handle as Handler, own));
     for ((netfn, command), handler, cb_data) in own.chain(guarded) {
@@ -326,6 +328,9 @@ unsafe extern "C" fn handle(
 fn respond(message: Message<'_>) -> Vec<u8> {
     const UNSPECIFIED: u8 = 0xff;
 
+    if (message.netfn, message.command) == event::COMMAND {
+        return platform_event(message);
+    }
     let response = module(|module| {
         let Module {
             chassis,
@@ -344,6 +349,17 @@ fn respond(message: Message<'_>) -> Vec<u8> {
         response
     });
     response.unwrap_or_else(|| vec![UNSPECIFIED])
+}
+
+fn platform_event(message: Message<'_>) -> Vec<u8> {
+    match (event::record(message), TIMER.get()) {
+        (Ok(record), Some(timer)) => {
+            timer.event(record);
+            vec![0]
+        }
+        (Ok(_), None) => vec![Completion::UNSPECIFIED.0],
+        (Err(Completion(code)), _) => vec![code],
+    }
 }
 
 /// Returns the version of the program that we are loaded into.

@@ -11,7 +11,7 @@
 //!
 //! - `ffi`: what ipmi_sim calls and what is called in it; the other unsafe code is `sel_clock`'s.
 //! - `chassis`, `boot`: IPMI bytes to questions, answers to IPMI bytes. Pure.
-//! - `watchdog`: the watchdog timer. Pure.
+//! - `watchdog`: the watchdog timer; `event`: events that clients report. Pure.
 //! - `protocol`: the questions and answers as text. Pure.
 //! - `sol`: what ipmi_sim forgets when a serial-over-LAN session begins. Pure.
 //! - `link`: the socket to the node, and how long it is waited for.
@@ -26,6 +26,7 @@
 
 mod boot;
 mod chassis;
+mod event;
 mod ffi;
 mod hooks;
 mod link;
