@@ -39,6 +39,29 @@ fn the_guest_and_the_network_see_one_bmc() {
     ] {
         same(&host, &guest, command);
     }
+    // The firmware's tables say what the BMC's inventory says.
+    let (fru, inspected) = (
+        host.ipmitool(&["fru", "print"]).ok().out,
+        host.nsplay(&["inspect", "node1"]).ok().out,
+    );
+    for name in [
+        "sys_vendor",
+        "product_name",
+        "product_serial",
+        "board_name",
+        "chassis_asset_tag",
+    ] {
+        let value = guest
+            .runs(&format!("cat /sys/class/dmi/id/{name}"))
+            .ok()
+            .out;
+        assert!(
+            !value.is_empty() && fru.contains(&value),
+            "{name}: {value:?} is not in {fru}"
+        );
+    }
+    let uuid = guest.runs("cat /sys/class/dmi/id/product_uuid").ok().out;
+    assert!(inspected.contains(&uuid), "{uuid} is not in {inspected}");
     // What one writes, the other reads.
     let record = "raw 0x0a 0x44 0 0 2 0 0 0 0 0x20 0 4 1";
     guest
