@@ -52,8 +52,9 @@ pub enum What {
         how: String,
         /// The last lines that it printed.
         last: Vec<String>,
-        /// When it is started again, in milliseconds.
-        again_ms: u64,
+        /// When it is started again, in milliseconds; none for never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_ms: Option<u64>,
     },
     /// A node's power changed.
     Power {

@@ -14,6 +14,7 @@ use crate::bmc::ipmi_sim::RMCP_PORT;
 use crate::host::tools::Tools;
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::mount;
+use crate::lab::own::Transport;
 use crate::lab::{Firmware, Lab, LinkName, Mac, Name, Node, Root};
 use crate::node::boot::Boot;
 use crate::node::qemu::{self, Machine};
@@ -22,7 +23,7 @@ use crate::rundir::RunDir;
 use crate::service::dnsmasq::{self, DnsmasqError};
 use crate::service::sshd::{self, Account};
 use crate::service::sshd_keys::Keys;
-use crate::service::{ProbeMarks, httpd};
+use crate::service::{ProbeMarks, httpd, own};
 use crate::step::{Place, Step};
 
 /// The first user that a member's programs run as.
@@ -47,6 +48,8 @@ pub struct Plan {
     pub shown: Vec<PathBuf>,
     /// The folders that services serve.
     pub views: Vec<View>,
+    /// Folders of the user's own services: where they are inside the lab, and on the host.
+    pub folders: Vec<(PathBuf, PathBuf)>,
     /// The services, in the order of [`Lab::services`].
     pub services: Vec<Program>,
     /// The virtual servers.
@@ -148,6 +151,7 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
     if let (Some(ssh), Some(binary)) = (&lab.ssh, &tools.sshd) {
         services.push(sshd::program(ssh, binary, keys));
     }
+    services.extend(lab.own.iter().map(|service| own::program(service, tools)));
     let account = lab.ssh.as_ref().map(|ssh| Account {
         uid: user(lab, &ssh.name),
         home: sshd::home(ssh),
@@ -171,6 +175,7 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
         account,
         shown: shown(tools),
         views: views(lab, tools),
+        folders: lab.own.iter().filter_map(own::folder).collect(),
         services,
         machines: machines.collect(),
         ipmi_sim: tools.ipmi_sim.clone(),
@@ -188,8 +193,9 @@ fn shown(tools: &Tools) -> Vec<PathBuf> {
         Some(&tools.qemu),
         Some(&tools.ipmi_sim),
     ];
+    let programs = programs.into_iter().flatten().chain(tools.own.values());
     let hidden = |path: &&PathBuf| mount::hides(path);
-    let hidden = programs.into_iter().flatten().filter(hidden);
+    let hidden = programs.filter(hidden);
     tools.image.iter().chain(hidden).cloned().collect()
 }
 
@@ -447,6 +453,15 @@ fn publish(lab: &Lab) -> Vec<Publish> {
     if let Some(ssh) = &lab.ssh {
         add(&ssh.name, ssh.publish, tcp(ssh.address, sshd::PORT));
     }
+    for own in &lab.own {
+        let Some(publish) = own.publish else { continue };
+        let to = SocketAddr::from((own.address, publish.port));
+        let to = match publish.transport {
+            Transport::Tcp => Target::Tcp(to),
+            Transport::Udp => Target::Udp(to),
+        };
+        add(&own.name, Some(publish.host), to);
+    }
     for node in &lab.nodes {
         let bmc = Target::Udp(SocketAddr::from((node.address, RMCP_PORT)));
         add(&node.name, node.bmc.publish, bmc);
@@ -475,6 +490,11 @@ impl fmt::Display for Plan {
             for text in &view.texts {
                 write_text(f, text)?;
             }
+        }
+        for (at, folder) in &self.folders {
+            writeln!(f, "\n# folder {}", at.display())?;
+            let (folder, at) = (folder.display(), at.display());
+            writeln!(f, "mount --bind -o ro {folder} {at}")?;
         }
         for service in &self.services {
             writeln!(f, "\n# {}: {}", service.member, service.what)?;

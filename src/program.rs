@@ -6,10 +6,12 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::lab::Name;
+use crate::lab::own::Restart;
 
 /// Where a lab's own files are, inside its mount namespace only.
 ///
@@ -38,6 +40,8 @@ pub struct Program {
     pub dirs: Vec<PathBuf>,
     /// How it shows that it is ready.
     pub ready: Probe,
+    /// What a service of the user's own asks for; none for nsplay's programs.
+    pub own: Option<Manners>,
 }
 
 impl Program {
@@ -46,6 +50,17 @@ impl Program {
     pub fn dir(member: &Name) -> PathBuf {
         Path::new(LAB_DIR).join(member.as_str())
     }
+}
+
+/// What a service of the user's own asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manners {
+    /// The folder that it starts in.
+    pub folder: PathBuf,
+    /// How long it may take until it is ready.
+    pub ready_within: Duration,
+    /// Whether it is started again when it has ended.
+    pub restart: Restart,
 }
 
 /// Whom a program runs as.
@@ -94,7 +109,7 @@ pub struct TextFile {
 }
 
 /// How a program shows that it is ready: it answers its own protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Probe {
     /// An offer to a DHCPDISCOVER that `relay` forwards (RFC 2131, section 4.1).
     Dhcp {
@@ -110,6 +125,14 @@ pub enum Probe {
     Ssh(SocketAddrV4),
     /// A pong to an RMCP presence ping (ASF 2.0, section 3.2.4.2).
     Rmcp(SocketAddrV4),
+    /// Nothing: it is ready when it has been started.
+    Started,
+    /// A TCP connection that is accepted.
+    Tcp(SocketAddrV4),
+    /// A status from 200 to 399 for a GET of this path (RFC 9110, section 15).
+    Get(SocketAddrV4, String),
+    /// A line of its output that has this text in it.
+    Log(String),
 }
 
 impl fmt::Display for Probe {
@@ -119,6 +142,10 @@ impl fmt::Display for Probe {
             Self::Http(at) => write!(f, "answer HTTP on {at}"),
             Self::Ssh(at) => write!(f, "show an SSH banner on {at}"),
             Self::Rmcp(at) => write!(f, "answer an RMCP ping on {at}"),
+            Self::Started => f.write_str("start"),
+            Self::Tcp(at) => write!(f, "accept a connection on {at}"),
+            Self::Get(at, path) => write!(f, "answer a GET of http://{at}{path} with 200 to 399"),
+            Self::Log(text) => write!(f, "print a line with \"{text}\""),
         }
     }
 }

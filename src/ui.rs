@@ -108,10 +108,11 @@ impl Printer {
             } => {
                 let last = last.iter().map(|line| format!("\n      {line}"));
                 let last: String = last.collect();
-                self.mark(
-                    "!",
-                    &format!("{member} ({what}) {how}; starting it again in {again_ms} ms{last}"),
-                );
+                let again = match again_ms {
+                    Some(ms) => format!("; starting it again in {ms} ms"),
+                    None => String::new(),
+                };
+                self.mark("!", &format!("{member} ({what}) {how}{again}{last}"));
             }
             What::Power { node, power, by } => {
                 self.mark("*", &format!("{node} is {power}, by {by}"));
@@ -233,6 +234,7 @@ fn state(state: State) -> &'static str {
         State::Starting => "starting",
         State::Ready => "ready",
         State::Waiting => "restarting",
+        State::Ended => "ended",
         State::On => "on",
         State::Off => "off",
     }

@@ -78,7 +78,9 @@ fn every_bad_lab_file_is_refused_with_all_that_is_wrong_with_it() {
 fn the_rendered_default_lab_names_every_key() {
     insta::assert_snapshot!(render(&lab("")));
     // Nobody is a user by default.
-    let text = render(&lab("[node.node1.bmc]\n\
+    let text = render(&lab("[service.own]\n\
+         command = [\"./x\"]\nfolder = \".\"\n\
+         [node.node1.bmc]\n\
          scenario = [{ at = \"1m\", fault = \"loss=5%\", for = \"90s\" }, \
          { at = \"2m\", sensor = \"Inlet Temp\", value = \"20..90\", over = \"60s\" }, \
          { at = \"5m\", clear = true }]\n\

@@ -1,5 +1,6 @@
 //! Every lab that ships, as the shell commands, configurations and command lines that `up` uses.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nsplay::host::tools::Tools;
@@ -22,6 +23,7 @@ fn tools() -> Tools {
         sshd: Some(path("sshd")),
         qemu: path("qemu-system-x86_64"),
         ipmi_sim: path("ipmi_sim"),
+        own: BTreeMap::new(),
         shell: path("bash"),
         ipxe_bios: Some(PathBuf::from("/usr/lib/ipxe/undionly.kpxe")),
         ipxe_uefi: Some(PathBuf::from("/usr/lib/ipxe/snponly.efi")),

@@ -74,6 +74,11 @@ fn all_that_a_lab_file_can_say_fits_the_schema() {
         fast_boot = "${FAST:-true}"
         [defaults.bmc.users."o p"]
         privilege = "operator"
+        [service.own]
+        command = ["${PROGRAM:-true}", ""]
+        env = { A = "b" }
+        publish = "[::1]:8080:80/udp"
+        ready = "http:80"
         [node.a]
         count = 2
         name = "rack-{n:02}"
@@ -116,6 +121,7 @@ fn what_one_value_shows_to_be_wrong_does_not_fit_the_schema() {
         "scenarios",
         "defaults",
         "counts",
+        "own-services",
     ] {
         let (_, text) = bad.iter().find(|(known, _)| known == stem).unwrap();
         assert!(!validator.is_valid(&json(text)), "{stem}");
@@ -133,6 +139,9 @@ fn what_one_value_shows_to_be_wrong_does_not_fit_the_schema() {
         "node.a.serial = \"x\"",
         "node.a.vnc = 5901",
         "node.a.bmc.scenario = [{ when = \"1s\" }]",
+        "service.a.command = \"true\"",
+        "service.a.publish = \"127.0.0.1:8080\"",
+        "service.a.ready = \"udp:53\"",
         "node.a.bmc.users.x = { privilege = \"king\" }",
     ] {
         assert!(!validator.is_valid(&json(value)), "{value}");

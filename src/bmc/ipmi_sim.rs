@@ -67,6 +67,7 @@ pub fn program(node: &Node, binary: &Path, control: RawFd) -> Program {
                 text: emu::commands(node),
             },
         ],
+        own: None,
         ready: Probe::Rmcp(SocketAddrV4::new(node.address, RMCP_PORT)),
     }
 }

@@ -36,7 +36,22 @@ pub fn root() -> Option<Problem> {
 
 /// The programs and firmware that are missing, with the command that installs them.
 pub fn missing(lab: &Lab, finder: &Finder) -> Option<Vec<Problem>> {
-    let missing = packages::missing(&packages::wanted(lab), finder)?;
+    let mut problems = packages::missing(&packages::wanted(lab), finder)
+        .map_or_else(Vec::new, |missing| uninstalled(&missing));
+    let own = lab.own.iter().map(|own| (own, own.program()));
+    let own = own.filter(|(_, program)| finder.program(&program.to_string_lossy()).is_none());
+    problems.extend(own.map(|(own, program)| Problem {
+        message: format!(
+            "service `{}`: cannot find the program {}",
+            own.name,
+            program.display()
+        ),
+        hint: Some("install it, or change the first word of its `command`".to_owned()),
+    }));
+    (!problems.is_empty()).then_some(problems)
+}
+
+fn uninstalled(missing: &packages::Missing) -> Vec<Problem> {
     let mut problems: Vec<Problem> = missing
         .errors()
         .into_iter()
@@ -48,7 +63,7 @@ pub fn missing(lab: &Lab, finder: &Finder) -> Option<Vec<Problem>> {
     if let Some(last) = problems.last_mut() {
         last.hint = Some(missing.hints().join("\nhint: "));
     }
-    Some(problems)
+    problems
 }
 
 /// What the lab needs of devices and folders.
@@ -82,6 +97,17 @@ pub fn host(lab: &Lab, tools: &Tools) -> Vec<Problem> {
                     "service `{name}` cannot serve {key} {}: {why}",
                     folder.display()
                 ),
+                hint: Some(hint),
+            });
+        }
+    }
+    for own in &lab.own {
+        if let Some(folder) = &own.folder
+            && let Some((why, hint)) = unreadable(folder)
+        {
+            let (name, folder) = (&own.name, folder.display());
+            problems.push(Problem {
+                message: format!("service `{name}` cannot start in folder {folder}: {why}"),
                 hint: Some(hint),
             });
         }

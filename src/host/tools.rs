@@ -1,12 +1,13 @@
 //! What the host has for a lab: programs, firmware, things to boot, and what they can do.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::firmware;
 use super::programs::{Finder, Host};
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::kvm::{self, Verdict};
-use crate::lab::{Accel, Lab};
+use crate::lab::{Accel, Lab, Name};
 use crate::node::qemu::Accelerator;
 use crate::rundir::STATE;
 use crate::service::httpd;
@@ -29,6 +30,8 @@ pub struct Tools {
     pub qemu: PathBuf,
     /// ipmi_sim(1), likewise.
     pub ipmi_sim: PathBuf,
+    /// The programs of the user's own services, by the services' names.
+    pub own: BTreeMap<Name, PathBuf>,
     /// The shell of who logs in.
     pub shell: PathBuf,
     /// iPXE for BIOS clients of TFTP.
@@ -64,6 +67,14 @@ impl Tools {
             sshd: program("sshd"),
             qemu: plain("qemu-system-x86_64"),
             ipmi_sim: plain("ipmi_sim"),
+            own: lab
+                .own
+                .iter()
+                .filter_map(|own| {
+                    let found = program(own.program().to_str()?)?;
+                    Some((own.name.clone(), found))
+                })
+                .collect(),
             shell: program("bash").unwrap_or_else(|| PathBuf::from("/bin/sh")),
             ipxe_bios: firmware::first(finder, firmware::IPXE_BIOS),
             ipxe_uefi: firmware::first(finder, firmware::IPXE_UEFI),

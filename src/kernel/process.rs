@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::libc;
@@ -18,6 +19,8 @@ pub struct Spawn<'a> {
     pub argv: &'a [String],
     /// Its whole environment.
     pub env: &'a [(String, String)],
+    /// The folder that it starts in, inside the lab.
+    pub folder: &'a Path,
     /// The network namespace that it runs in.
     pub netns: BorrowedFd<'a>,
     /// The user and group that it runs as; none for root.
@@ -79,7 +82,7 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
         .args(arguments)
         .env_clear()
         .envs(spec.env.iter().map(|(key, value)| (key, value)))
-        .current_dir("/")
+        .current_dir(spec.folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -7,6 +7,7 @@ pub mod fault;
 pub mod file;
 pub mod mac;
 pub mod name;
+pub mod own;
 pub mod profile;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use fault::Fault;
 pub use mac::Mac;
 pub use name::{LinkName, Name};
+pub use own::OwnService;
 pub use profile::{Identity, Profile};
 
 /// A lab that has been checked: every name, address and port in it can be used as it stands.
@@ -35,6 +37,8 @@ pub struct Lab {
     pub web: Option<Web>,
     /// The way in, by sshd.
     pub ssh: Option<Ssh>,
+    /// The user's own services, in the order of their names.
+    pub own: Vec<OwnService>,
     /// The virtual servers, in the order of their names.
     pub nodes: Vec<Node>,
 }
@@ -288,7 +292,7 @@ pub struct Seat<'a> {
 }
 
 impl Lab {
-    /// The services, in the order of the lab file.
+    /// The services: nsplay's in the order of the lab file, then the user's own.
     #[must_use]
     pub fn services(&self) -> Vec<Seat<'_>> {
         let dhcp = self.dhcp.as_ref().map(|dhcp| Seat {
@@ -306,7 +310,12 @@ impl Lab {
             address: ssh.address,
             publish: ssh.publish,
         });
-        [dhcp, web, ssh].into_iter().flatten().collect()
+        let own = self.own.iter().map(|own| Seat {
+            name: &own.name,
+            address: own.address,
+            publish: own.publish.map(|publish| publish.host),
+        });
+        [dhcp, web, ssh].into_iter().flatten().chain(own).collect()
     }
 }
 
@@ -327,8 +336,13 @@ impl Lab {
                 (&node.name, &mut node.vnc),
             ]
         });
-        for (whose, publish) in services.into_iter().flatten().chain(nodes) {
-            let Some(socket) = publish else { continue };
+        let own = self.own.iter_mut().filter_map(|own| {
+            let publish = own.publish.as_mut()?;
+            Some((&own.name, &mut publish.host))
+        });
+        let all = services.into_iter().flatten().chain(nodes);
+        let published = all.filter_map(|(whose, publish)| Some((whose, publish.as_mut()?)));
+        for (whose, socket) in published.chain(own) {
             let port = socket.port();
             let moved = port.checked_add(offset).ok_or_else(|| PortBeyond {
                 whose: whose.clone(),

@@ -404,6 +404,7 @@ impl Keeper {
         let spawned = process::spawn(&Spawn {
             argv: &self.machine.argv(&boot, fds),
             env: &[],
+            folder: std::path::Path::new("/"),
             netns: netns.as_fd(),
             user: Some(self.user),
             groups: &device_group(self.machine.accelerator),

@@ -79,6 +79,7 @@ pub fn program(lab: &Lab, dhcp: &Dhcp, binary: &Path, ipv6: bool) -> Result<Prog
             text: config(lab, dhcp, &dir.join("leases"), ipv6)?.to_string(),
         }],
         dirs: vec![dir],
+        own: None,
         ready: Probe::Dhcp {
             server: dhcp.address,
             relay: lab.network.gateway,

@@ -45,7 +45,18 @@ impl Board {
     fn hear(&self, event: &Event) {
         let (name, what, state) = match &event.what {
             What::Ready { member, what, .. } => (member, what.as_str(), State::Ready),
-            What::Exited { member, what, .. } => (member, what.as_str(), State::Waiting),
+            What::Exited {
+                member,
+                what,
+                again_ms,
+                ..
+            } => {
+                let state = match again_ms {
+                    Some(_) => State::Waiting,
+                    None => State::Ended,
+                };
+                (member, what.as_str(), state)
+            }
             What::Power { node, power, .. } => {
                 let state = match power {
                     Power::On => State::On,

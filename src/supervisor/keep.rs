@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::chown;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,12 +21,13 @@ use super::sensors::Sensors;
 use crate::event::What;
 use crate::files;
 use crate::kernel::process::{self, Spawn};
+use crate::lab::own::Restart;
 use crate::lines::Lines;
 use crate::node::power::Host;
-use crate::program::{Program, User};
+use crate::program::{Probe, Program, User};
 use crate::service::{self, ProbeMarks};
 
-/// Services answer within 30 ms here; a loaded CI runner has needed seconds.
+/// nsplay's services answer within 30 ms here; a loaded CI runner has needed seconds.
 const READY_WITHIN: Duration = Duration::from_secs(15);
 
 /// How often a program that has answered is asked again.
@@ -94,7 +96,7 @@ enum Run {
     Useless(String),
 }
 
-/// Keeps the program that `start` makes running, for ever; `ready` hears when it
+/// Keeps the program that `start` makes running, until one that is not to be started again ends; `ready` hears when it
 /// first answers, or why it does not.
 pub async fn keep(
     with: Keep,
@@ -127,13 +129,22 @@ pub async fn keep(
                     pause = pause.min(LONGEST_PAUSE_AFTER_ANSWER);
                 }
                 let message = format!("{} {how}{}", start.program.what, evidence(&last));
+                let is_last = is_never_restarted(&start.program);
                 with.host.journal.say(What::Exited {
                     member: start.program.member,
                     what: start.program.what,
                     how,
                     last,
-                    again_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                    again_ms: (!is_last)
+                        .then(|| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
                 });
+                if is_last {
+                    // Whoever waits for it until now waits in vain.
+                    if let Some(ready) = ready.take() {
+                        let _ = ready.send(Err(message));
+                    }
+                    return;
+                }
                 (attempt >= ATTEMPTS).then_some(message)
             }
             Ok((start, Run::Restarted)) => {
@@ -178,6 +189,10 @@ async fn once(
     let spawned = process::spawn(&Spawn {
         argv: &program.argv,
         env: &program.env,
+        folder: program
+            .own
+            .as_ref()
+            .map_or(Path::new("/"), |own| &own.folder),
         netns: netns.as_fd(),
         user,
         groups: &[],
@@ -199,13 +214,24 @@ async fn once(
         None => Some(spawned.stdin),
     };
     let last = Rc::new(RefCell::new(VecDeque::new()));
+    let printed = Rc::new(Notify::new());
     let pipes = [spawned.stdout, spawned.stderr].map(|pipe| {
         let (journal, member, what) = (journal.clone(), member.clone(), what.clone());
         let (last, prefix, marks) = (Rc::clone(&last), with.prefix, with.marks);
+        let (printed, awaited) = (Rc::clone(&printed), awaited(program));
+        let is_own = program.own.is_some();
         tokio::task::spawn_local(Lines::follow(pipe, move |line| {
-            let Some(line) = service::tidy(&what, &line, marks) else {
+            // What a user's own service prints is the user's, whatever program it is.
+            let tidied = match is_own {
+                true => Some(line),
+                false => service::tidy(&what, &line, marks),
+            };
+            let Some(line) = tidied else {
                 return;
             };
+            if awaited.as_ref().is_some_and(|text| line.contains(text)) {
+                printed.notify_one();
+            }
             let mut last = last.borrow_mut();
             if last.len() == LAST_LINES {
                 last.pop_front();
@@ -217,7 +243,7 @@ async fn once(
     let (how, had_answered) = tokio::select! {
         biased;
         exit = child.wait() => (exit.to_string(), false),
-        in_time = answers(program, with) => {
+        in_time = answers(program, with, &printed) => {
             if !in_time {
                 child.signal(Signal::SIGKILL);
                 child.wait().await;
@@ -225,7 +251,7 @@ async fn once(
                 return Ok(Run::Useless(format!(
                     "{what} did not {} within {} s{}",
                     program.ready,
-                    READY_WITHIN.as_secs(),
+                    ready_within(program).as_secs(),
                     evidence(&last)
                 )));
             }
@@ -239,7 +265,7 @@ async fn once(
             }
             tokio::select! {
                 exit = child.wait() => (exit.to_string(), true),
-                () = falls_silent(program, with) => {
+                () = falls_silent(program, with, &printed) => {
                     child.signal(Signal::SIGKILL);
                     child.wait().await;
                     ("answered no more, and was killed".to_owned(), true)
@@ -263,10 +289,10 @@ async fn once(
 }
 
 /// Waits until a program answers; false when it should have by now.
-async fn answers(program: &Program, with: &Keep) -> bool {
+async fn answers(program: &Program, with: &Keep, printed: &Notify) -> bool {
     loop {
-        let answered = probe::answered(&program.ready, with.marks);
-        if timeout(READY_WITHIN, answered).await.is_ok() {
+        let answered = probe::answered(&program.ready, with.marks, printed);
+        if timeout(ready_within(program), answered).await.is_ok() {
             return true;
         }
         if !(with.excused)() {
@@ -276,12 +302,41 @@ async fn answers(program: &Program, with: &Keep) -> bool {
 }
 
 /// Waits until a program that has answered does so no more: it was stopped, or is stuck.
-async fn falls_silent(program: &Program, with: &Keep) {
+///
+/// A service of the user's own may be busy, or in a debugger, for as long as it likes.
+async fn falls_silent(program: &Program, with: &Keep, printed: &Notify) {
+    if program.own.is_some() {
+        return std::future::pending().await;
+    }
     loop {
         sleep(ASK_EVERY).await;
-        if !answers(program, with).await {
+        if !answers(program, with, printed).await {
             return;
         }
+    }
+}
+
+fn ready_within(program: &Program) -> Duration {
+    let own = program.own.as_ref();
+    own.map_or(READY_WITHIN, |own| own.ready_within)
+}
+
+fn is_never_restarted(program: &Program) -> bool {
+    let own = program.own.as_ref();
+    own.is_some_and(|own| own.restart == Restart::Never)
+}
+
+/// The text of the line that shows that `program` is ready, if a line does.
+fn awaited(program: &Program) -> Option<String> {
+    match &program.ready {
+        Probe::Log(text) => Some(text.clone()),
+        Probe::Dhcp { .. }
+        | Probe::Http(_)
+        | Probe::Ssh(_)
+        | Probe::Rmcp(_)
+        | Probe::Started
+        | Probe::Tcp(_)
+        | Probe::Get(..) => None,
     }
 }
 

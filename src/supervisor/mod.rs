@@ -5,6 +5,7 @@
 
 mod board;
 mod control;
+mod gate;
 pub mod handover;
 mod keep;
 pub mod launch;
@@ -47,8 +48,10 @@ use crate::node::power::{Door, Host, Node};
 use crate::node::qemu::Machine;
 use crate::plan::{self, Plan};
 use crate::rundir::{NETNS_NAMES, RunDir};
+use crate::service::own;
 use board::Board;
 use control::Desk;
+use gate::Gate;
 use handover::Handover;
 use keep::{Keep, Start, keep};
 use sensors::Sensors;
@@ -95,6 +98,11 @@ fn binds(plan: &Plan, dir: &RunDir) -> Vec<Bind> {
             });
         }
     }
+    binds.extend(plan.folders.iter().map(|(target, source)| Bind {
+        source: source.clone(),
+        target: target.clone(),
+        writable: false,
+    }));
     binds.extend(plan.shown.iter().map(|path| same(path, false)));
     binds
 }
@@ -239,7 +247,10 @@ impl Coming<'_> {
                 spawn_local(view::follow(view.clone()));
             }
         }
+        let gate = Gate::of(&self.plan.lab);
         let services = self.plan.services.iter().map(|service| {
+            let gate = &gate;
+            let host = &host;
             let program = service.clone();
             let start = move || {
                 Ok(Start {
@@ -249,7 +260,13 @@ impl Coming<'_> {
                 })
             };
             let care = (Rc::default(), Rc::new(|| false) as Rc<dyn Fn() -> bool>);
-            self.keep(&host, &service.member, "", care, Box::new(start))
+            let member = &service.member;
+            async move {
+                gate.wait_for(own::after(&self.plan.lab, member)).await;
+                self.keep(host, member, "", care, Box::new(start)).await?;
+                gate.open(member);
+                Ok(())
+            }
         });
         let bmcs = self.plan.machines.iter().filter_map(|machine| {
             let server = servers.get(&machine.node.name)?;
@@ -265,7 +282,6 @@ impl Coming<'_> {
             let start = move || start_bmc(&machine, &binary, &server);
             Some(self.keep(&host, &name, "bmc: ", care, Box::new(start)))
         });
-        let waiting: Vec<_> = services.chain(bmcs).collect();
         let switched = self.plan.machines.iter().map(|machine| async {
             let name = &machine.node.name;
             match servers.node(name) {
@@ -282,7 +298,11 @@ impl Coming<'_> {
                 _ => Ok(()),
             }
         });
-        tokio::try_join!(try_join_all(switched), try_join_all(waiting))?;
+        tokio::try_join!(
+            try_join_all(services),
+            try_join_all(bmcs),
+            try_join_all(switched)
+        )?;
         Ok(())
     }
 

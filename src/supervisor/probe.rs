@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::program::Probe;
@@ -25,11 +26,22 @@ const FIRST_ANSWER_WITHIN: Duration = Duration::from_millis(10);
 /// executes itself anew for each (9.2), 10 to 20 ms before its banner.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
+/// A user's own service that answers, but not yet as it should, writes each request into its log.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// A page may take as long as a client would wait for it.
+const PAGE_WITHIN: Duration = Duration::from_secs(5);
+
 /// Waits until `probe` is answered, for ever: the caller has the deadline.
-pub async fn answered(probe: &Probe, marks: ProbeMarks) {
+///
+/// `printed` hears of the line that [`Probe::Log`] waits for.
+pub async fn answered(probe: &Probe, marks: ProbeMarks, printed: &Notify) {
     let mut patience = match probe {
         Probe::Dhcp { .. } | Probe::Rmcp(_) => FIRST_ANSWER_WITHIN,
-        Probe::Http(_) | Probe::Ssh(_) => ANSWER_WITHIN,
+        Probe::Http(_) | Probe::Ssh(_) | Probe::Tcp(_) => ANSWER_WITHIN,
+        Probe::Get(..) => PAGE_WITHIN,
+        Probe::Started => return,
+        Probe::Log(_) => return printed.notified().await,
     };
     loop {
         let attempt = async {
@@ -38,10 +50,18 @@ pub async fn answered(probe: &Probe, marks: ProbeMarks) {
                 Probe::Http(at) => http(*at).await,
                 Probe::Ssh(at) => ssh(*at, marks.ssh).await,
                 Probe::Rmcp(at) => rmcp(*at).await,
+                Probe::Tcp(at) => TcpStream::connect(at).await.map(drop),
+                Probe::Get(at, path) => get(*at, path).await,
+                Probe::Started | Probe::Log(_) => Ok(()),
             }
         };
         match timeout(patience, attempt).await {
             Ok(Ok(())) => return,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                if let Probe::Get(..) = probe {
+                    sleep(ASK_AGAIN_AFTER).await;
+                }
+            }
             Ok(Err(_)) => {}
             Err(_) => patience = (patience * 2).min(ANSWER_WITHIN),
         }
@@ -77,6 +97,21 @@ async fn http(at: SocketAddrV4) -> io::Result<()> {
     let request = format!("GET {} HTTP/1.0\r\n\r\n", httpd::READY_PATH);
     stream.write_all(request.as_bytes()).await?;
     expect(&mut stream, b"HTTP/1.").await
+}
+
+async fn get(at: SocketAddrV4, path: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(at).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    // A status line begins `HTTP/1.1 200`.
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await?;
+    if !answer.starts_with(b"HTTP/1.") || !matches!(answer[9], b'2' | b'3') {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // One that is told to go before its answer has been taken complains of it.
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 async fn ssh(at: SocketAddrV4, from: SocketAddrV4) -> io::Result<()> {

@@ -146,6 +146,8 @@ pub enum State {
     Ready,
     /// Ended, and is about to be started again.
     Waiting,
+    /// It ended, and is not started again.
+    Ended,
     /// A node that is on.
     On,
     /// A node that is off.

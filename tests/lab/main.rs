@@ -12,6 +12,7 @@ mod hostile;
 mod inband;
 mod inventory;
 mod ipmi;
+mod own_services;
 mod power;
 mod races;
 mod refusals;

@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use super::report::Notes;
 use super::walk::{At, Item, Read};
 
-/// The first address that nodes get by default, counted from the subnet's.
+/// The first address that nodes and the user's own services get by default, counted from the subnet's.
 const FIRST_NODE: u32 = 5;
 
 /// The subnet and what has been given out of it.
@@ -71,11 +71,14 @@ impl<'a> Addresses<'a> {
         pool.value
     }
 
-    /// The addresses of all nodes, in their order: the file's, or the lowest
+    /// The addresses of all these members, in their order: the file's, or the lowest
     /// free ones from the fifth of the subnet on.
-    pub(super) fn nodes(&mut self, nodes: Vec<(String, usize, Read<Ipv4Addr>)>) -> Vec<Ipv4Addr> {
+    pub(super) fn hand_out(
+        &mut self,
+        members: Vec<(String, usize, Read<Ipv4Addr>)>,
+    ) -> Vec<Ipv4Addr> {
         // What the file gives is taken before anything is handed out.
-        let given: Vec<_> = nodes
+        let given: Vec<_> = members
             .into_iter()
             .map(|(who, at, read)| match read {
                 Read::Absent => (who, at, None),

@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use super::Origin;
 use super::addresses::{Addresses, from};
 use super::fleet::MOST_NODES;
+use super::own::{self, OwnFile};
 use super::ports::{Ports, Protocol};
 use super::report::Notes;
 use super::spell::{DhcpFile, LabFile, NodeFile, Service, SshFile, UserFile, WebFile};
@@ -24,7 +25,7 @@ use crate::lab::{
 /// ipmi_sim 2.0.33 has 63 users, of whom the first is nobody and the second the administrator.
 const MOST_USERS: usize = 61;
 
-/// Names that a node cannot have, with who has them.
+/// Names that no node and no service of the user's can have, with who has them.
 const TAKEN: &[(&str, &str)] = &[
     ("dhcp", "a service has this name"),
     ("web", "a service has this name"),
@@ -51,10 +52,26 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     let ssh = on(file.ssh).map(|file| ssh(file, &mut addresses, &mut ports));
     let mut files = file.nodes;
     limit_nodes(&mut files, file.node_count, notes);
-    check_names(&files, notes);
+    let mut own_files = file.own;
+    check_names(&files, &own_files, notes);
+    let there = [
+        ("dhcp", dhcp.is_some()),
+        ("web", web.is_some()),
+        ("ssh", ssh.is_some()),
+    ];
+    let there = there
+        .into_iter()
+        .filter_map(|(name, on)| on.then_some(name));
+    own::check_after(&own_files, &there.collect::<Vec<_>>(), notes);
     check_macs(&files, &name, notes);
     check_identities(&files, notes);
-    let nodes = nodes(files, &name, &mut addresses, &mut ports, notes);
+    // After the nodes, so that a service changes no node's address.
+    let mut claims = claims(&mut files);
+    claims.extend(own::addresses(&mut own_files));
+    let mut given = addresses.hand_out(claims);
+    let own_addresses = given.split_off(files.len());
+    let nodes = nodes(files, given, &name, &mut ports, notes);
+    let own = own::check(own_files, own_addresses, &mut ports, notes);
 
     addresses.check();
     ports.check();
@@ -67,6 +84,7 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
         dhcp,
         web,
         ssh,
+        own,
         nodes,
     }
 }
@@ -115,21 +133,22 @@ fn root(read: Read<Root>, beside: Option<&std::path::PathBuf>) -> Root {
     read.or_else(automatic).value
 }
 
+/// Takes the addresses that the files of nodes give, or none.
+fn claims(files: &mut [NodeFile]) -> Vec<(String, usize, Read<Ipv4Addr>)> {
+    let claim = |file: &mut NodeFile| {
+        let address = std::mem::replace(&mut file.address, Read::Absent);
+        (format!("node `{}`", file.name), file.at, address)
+    };
+    files.iter_mut().map(claim).collect()
+}
+
 fn nodes(
-    mut files: Vec<NodeFile>,
+    files: Vec<NodeFile>,
+    given: Vec<Ipv4Addr>,
     lab: &Name,
-    addresses: &mut Addresses,
     ports: &mut Ports,
     notes: &Notes,
 ) -> Vec<Node> {
-    let claims = files
-        .iter_mut()
-        .map(|file| {
-            let address = std::mem::replace(&mut file.address, Read::Absent);
-            (format!("node `{}`", file.name), file.at, address)
-        })
-        .collect();
-    let given = addresses.nodes(claims);
     let mut nodes: Vec<_> = files
         .into_iter()
         .zip(given)
@@ -313,32 +332,43 @@ fn limit_nodes(files: &mut Vec<NodeFile>, count: usize, notes: &Notes) {
     }
 }
 
-fn check_names(files: &[NodeFile], notes: &Notes) {
-    let mut links: HashMap<LinkName, &NodeFile> = HashMap::new();
-    for file in files {
-        let name = &file.name;
+fn check_names(files: &[NodeFile], own: &[OwnFile], notes: &Notes) {
+    let mut links: HashMap<LinkName, (&str, &Name, usize)> = HashMap::new();
+    let nodes = files.iter().map(|file| ("node", &file.name, file.at));
+    let own = own.iter().map(|file| ("service", &file.name, file.at));
+    for (kind, name, at) in nodes.chain(own) {
         let taken = TAKEN.iter().find(|(taken, _)| *taken == name.as_str());
         if let Some((_, why)) = taken {
-            let message = format!("node `{name}`: {why}");
-            let hint = format!("call it something else, such as [node.{name}-1]");
-            notes.add(Some(file.at), message, Some(hint));
+            let message = format!("{kind} `{name}`: {why}");
+            let hint = format!("call it something else, such as [{kind}.{name}-1]");
+            notes.add(Some(at), message, Some(hint));
         }
-        let twin = links.insert(LinkName::of(name), file);
-        if let Some(other) = twin.filter(|other| other.name == *name) {
-            let place = notes.place(other.at);
-            let message = format!("node `{name}`: another table makes it too ({place})");
-            let hint = "give the nodes of one of them other names: name = \"…-{n}\" beside `count`";
-            notes.add(Some(file.at), message, Some(hint.to_owned()));
-        } else if let Some(other) = twin {
-            let message = format!(
-                "node `{name}`: its link would be called `{}` as that of node `{}` ({})",
-                LinkName::of(name),
-                other.name,
-                notes.place(other.at)
-            );
-            let hint = "give one of them a name of at most 15 characters";
-            notes.add(Some(file.at), message, Some(hint.to_owned()));
-        }
+        let Some((other_kind, other, other_at)) =
+            links.insert(LinkName::of(name), (kind, name, at))
+        else {
+            continue;
+        };
+        let place = notes.place(other_at);
+        let (message, hint) = if other != name {
+            let link = LinkName::of(name);
+            (
+                format!(
+                    "{kind} `{name}`: its link would be called `{link}` as that of {other_kind} `{other}` ({place})"
+                ),
+                "give one of them a name of at most 15 characters",
+            )
+        } else if other_kind == kind {
+            (
+                format!("{kind} `{name}`: another table makes it too ({place})"),
+                "give the nodes of one of them other names: name = \"…-{n}\" beside `count`",
+            )
+        } else {
+            (
+                format!("{kind} `{name}`: a {other_kind} has this name ({place})"),
+                "give one of them another name",
+            )
+        };
+        notes.add(Some(at), message, Some(hint.to_owned()));
     }
 }
 

@@ -10,6 +10,7 @@ mod check;
 mod fleet;
 mod include;
 mod merge;
+mod own;
 mod ports;
 mod profile;
 mod render;

@@ -18,6 +18,8 @@ struct Claim {
     key: &'static str,
     protocol: Protocol,
     socket: SocketAddr,
+    /// What the file has after the socket: the port inside, where that is the user's choice.
+    inside: String,
     at: At,
 }
 
@@ -52,12 +54,25 @@ impl<'a> Ports<'a> {
         protocol: Protocol,
         item: Item<Option<SocketAddr>>,
     ) -> Option<SocketAddr> {
+        self.take_for(who, key, protocol, item, String::new())
+    }
+
+    /// Takes what `who` publishes by its `key`, which goes on with the port `inside` the lab.
+    pub(super) fn take_for(
+        &mut self,
+        who: &str,
+        key: &'static str,
+        protocol: Protocol,
+        item: Item<Option<SocketAddr>>,
+        inside: String,
+    ) -> Option<SocketAddr> {
         if let (Some(socket), true) = (item.value, item.at != At::Bad) {
             self.claims.push(Claim {
                 who: who.to_owned(),
                 key,
                 protocol,
                 socket,
+                inside,
                 at: item.at,
             });
         }
@@ -87,8 +102,9 @@ impl<'a> Ports<'a> {
             );
             let hint = self.free(claim).map(|free| {
                 format!(
-                    "write {key} = \"{free}\", or {key} = false",
-                    key = claim.key
+                    "write {key} = \"{free}{inside}\", or {key} = false",
+                    key = claim.key,
+                    inside = claim.inside
                 )
             });
             self.notes.add(claim.at.byte(), message, hint);

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use toml::Value;
 
-use super::scenario;
 use super::value::{BUILT_IN, spell_duration, spell_size};
+use super::{own, scenario};
 use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
 
 /// Spells `lab` as a lab file that [`load`](super::load) makes the same lab of.
@@ -45,6 +45,9 @@ fn write_lab(out: &mut String, lab: &Lab) -> fmt::Result {
     if let Some(ssh) = &lab.ssh {
         write_ssh(out, ssh)?;
     }
+    lab.own
+        .iter()
+        .try_for_each(|service| own::render(out, service))?;
     lab.nodes.iter().try_for_each(|node| write_node(out, node))
 }
 
@@ -149,11 +152,11 @@ fn publish(socket: Option<SocketAddr>) -> String {
 }
 
 /// `value` as a TOML string in which no variable is filled in.
-fn quoted(value: impl Display) -> String {
+pub(super) fn quoted(value: impl Display) -> String {
     key(&value.to_string().replace('$', "$$"))
 }
 
 /// `name` as a quoted key, in which nothing is.
-fn key(name: &str) -> String {
+pub(super) fn key(name: &str) -> String {
     Value::from(name).to_string()
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::fleet::MOST_NODES;
 use super::spell::{DEFAULTS, KEYS};
+use crate::lab::own::Restart;
 use crate::lab::{Accel, BootDevice, Firmware, HttpServer, NicModel, Privilege};
 
 /// What describes each key, row by row.
@@ -78,6 +79,19 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "network" | "defaults") => reference(key),
         (_, "dhcp" | "web" | "ssh") => or_false(reference(key)),
         ("", "node") => or_false(tables("node.NAME", Some(NAME))),
+        ("", "service") => tables("service.NAME", Some(NAME)),
+        ("service.NAME", "command") => list(json!({ "type": "string" })),
+        ("service.NAME", "env") => {
+            json!({ "type": "object", "additionalProperties": { "type": "string" } })
+        }
+        ("service.NAME", "folder") => json!({ "type": "string", "minLength": 1 }),
+        ("service.NAME", "publish") => {
+            or_false(text(&format!("{SOCKET}:[0-9]{{1,5}}(/(tcp|udp))?")))
+        }
+        ("service.NAME", "ready") => text("none|tcp:[0-9]{1,5}|http:[0-9]{1,5}(/[!-~]*)?|log:.+"),
+        ("service.NAME", "ready_within") => text(DURATION),
+        ("service.NAME", "restart") => choice(&Restart::ALL),
+        (_, "after") => list(text(NAME)),
         ("node.NAME", "bmc") => reference("node.NAME.bmc"),
         ("node.NAME.bmc", "users") => tables("node.NAME.bmc.users.NAME", None),
         ("node.NAME.bmc", "scenario") => list(reference("node.NAME.bmc.scenario")),

@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 use super::Origin;
 use super::fleet::{self, MOST_NODES, Seat};
 use super::merge::{bytes, merge};
+use super::own::{self, OWN, OwnFile};
 use super::report::{Notes, shown};
 use super::scenario::{ACT, scenario};
 use super::walk::{Read, Table};
@@ -22,13 +23,14 @@ use crate::lab::{
     Accel, Act, BootDevice, Firmware, HttpServer, Mac, Name, NicModel, Privilege, Profile, Root,
 };
 
-/// Every table of the language with its keys; `NAME` stands for a node's name.
+/// Every table of the language with its keys; `NAME` stands for a name of the user's.
 pub const KEYS: &[(&str, &[&str])] = &[
     ("", LAB),
     ("network", NETWORK),
     ("dhcp", DHCP),
     ("web", WEB),
     ("ssh", SSH),
+    ("service.NAME", OWN),
     ("node.NAME", NODE),
     ("node.NAME.bmc", BMC),
     ("node.NAME.bmc.users.NAME", USER),
@@ -36,7 +38,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
 ];
 
 const LAB: &[&str] = &[
-    "name", "network", "dhcp", "web", "ssh", "defaults", "node", "include",
+    "name", "network", "dhcp", "web", "ssh", "service", "defaults", "node", "include",
 ];
 const NETWORK: &[&str] = &["subnet", "gateway"];
 const DHCP: &[&str] = &["address", "pool", "lease", "tftproot", "boot"];
@@ -84,6 +86,8 @@ pub(super) struct LabFile {
     pub(super) dhcp: Service<DhcpFile>,
     pub(super) web: Service<WebFile>,
     pub(super) ssh: Service<SshFile>,
+    /// The user's own services, in the order of the file.
+    pub(super) own: Vec<OwnFile>,
     /// The nodes, in the order of the file; of more than a lab can have, not all.
     pub(super) nodes: Vec<NodeFile>,
     /// How many nodes the file makes.
@@ -228,6 +232,7 @@ pub(super) fn spell<'a>(
             address: table.read("address", value::address),
             publish: table.read("publish", |v| value::publish(v, "127.0.0.1:2222")),
         }),
+        own: own::spell(&lab, folders, notes),
         nodes,
         node_count,
     }

@@ -164,6 +164,7 @@ pub fn program(web: &Web, found: &Found) -> Program {
         caps: Vec::new(),
         files: vec![config],
         dirs: vec![site.dir],
+        own: None,
         ready: Probe::Http(SocketAddrV4::new(web.address, PORT)),
     }
 }

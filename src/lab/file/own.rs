@@ -1,0 +1,444 @@
+//! Services of the user's own: `[service.NAME]`, read, checked and spelled.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::ports::{Ports, Protocol};
+use super::render::{key, quoted};
+use super::report::{Notes, shown};
+use super::value::{self, spell_duration};
+use super::walk::{Item, Read, Table, Wrong, either, nearest};
+use crate::lab::own::{OwnService, Published, Readiness, Restart, Transport};
+use crate::lab::{Name, Root};
+
+/// The keys of `[service.NAME]`.
+pub(super) const OWN: &[&str] = &[
+    "command",
+    "env",
+    "folder",
+    "address",
+    "publish",
+    "ready",
+    "ready_within",
+    "after",
+    "restart",
+];
+
+/// More is no lab but a slip.
+const MOST: usize = 64;
+
+/// As long as nsplay's own services have; the manual names it.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+
+/// The table of a service.
+pub(super) struct OwnFile {
+    pub(super) name: Name,
+    /// The byte of its name.
+    pub(super) at: usize,
+    pub(super) address: Read<Ipv4Addr>,
+    command: Read<Vec<(String, usize)>>,
+    env: Vec<(String, String)>,
+    folder: Read<PathBuf>,
+    publish: Read<Option<Published>>,
+    ready: Read<Readiness>,
+    ready_within: Read<Duration>,
+    after: Read<Vec<(Name, usize)>>,
+    restart: Read<Restart>,
+}
+
+/// The services of the file, in its order.
+pub(super) fn spell(lab: &Table, folders: &[&Path], notes: &Notes) -> Vec<OwnFile> {
+    let Read::Given(Some(entries), _) = lab.read_table("service", false) else {
+        return Vec::new();
+    };
+    let mut in_order: Vec<_> = entries.iter().collect();
+    in_order.sort_by_key(|(key, _)| key.span().start);
+    if let Some((one_too_many, _)) = in_order.get(MOST) {
+        let message = format!(
+            "{} services are too many: {MOST} is the most",
+            in_order.len()
+        );
+        notes.add(Some(one_too_many.span().start), message, None);
+        in_order.truncate(MOST);
+    }
+    let mut services = Vec::new();
+    for (key, value) in in_order {
+        let (typed, at) = (key.get_ref().as_ref(), key.span().start);
+        let scope = format!("service `{}`", shown(typed));
+        let (Some(table), Ok(name)) = (value.get_ref().as_table(), Name::new(typed)) else {
+            let message = match value.get_ref().is_table() {
+                true => format!(
+                    "{scope}: a name has 1 to 32 lower-case letters, digits and hyphens, a letter or digit first"
+                ),
+                false => format!("{scope}: expected a table"),
+            };
+            let hint = "write [service.NAME] and its keys below it";
+            notes.add(Some(at), message, Some(hint.to_owned()));
+            continue;
+        };
+        let table = Table::open(notes, &scope, Some(table), OWN);
+        services.push(OwnFile {
+            name,
+            at,
+            address: table.read("address", value::address),
+            command: table.read_list("command", "[\"busybox\", \"nc\", \"-l\"]", word),
+            env: env(&table, &scope, notes),
+            folder: table.read_at("folder", |v, at| folder(v, folders[notes.file_of(at)])),
+            publish: table.read("publish", publish),
+            ready: table.read("ready", ready),
+            ready_within: table.read("ready_within", within),
+            after: after(&table),
+            restart: table.read("restart", |v| value::choice(v, &Restart::ALL)),
+        });
+    }
+    services
+}
+
+/// The services that `table`'s member waits for.
+pub(super) fn after(table: &Table) -> Read<Vec<(Name, usize)>> {
+    table.read_list("after", "[\"web\"]", value::name)
+}
+
+/// A word of a command, which execve(2) ends at a NUL.
+fn word(value: &DeValue) -> Result<String, Wrong> {
+    let typed = value::text(value, "a string")?;
+    match typed.contains('\0') {
+        true => Err(Wrong::want("a string without NUL")),
+        false => Ok(typed.to_owned()),
+    }
+}
+
+fn env(table: &Table, scope: &str, notes: &Notes) -> Vec<(String, String)> {
+    let Read::Given(Some(entries), _) = table.read_table("env", false) else {
+        return Vec::new();
+    };
+    let mut env = Vec::new();
+    for (key, value) in entries {
+        let name = key.get_ref().as_ref();
+        let problem = match value.get_ref().as_str() {
+            _ if name.is_empty() || name.contains(['=', '\0']) => {
+                "is no name of a variable: it must not be empty or hold `=`"
+            }
+            Some(text) if !text.contains('\0') => {
+                env.push((name.to_owned(), text.to_owned()));
+                continue;
+            }
+            Some(_) | None => "expected a string",
+        };
+        let message = format!("{scope}: env: `{}`: {problem}", shown(name));
+        let hint = "write env = { KEY = \"value\" }".to_owned();
+        notes.add(Some(key.span().start), message, Some(hint));
+    }
+    env.sort();
+    env
+}
+
+fn folder(value: &DeValue, from: &Path) -> Result<PathBuf, Wrong> {
+    match value::root(value, from)? {
+        Root::Dir(path) => Ok(path),
+        Root::Embedded => Err(Wrong::want("a folder of this host")),
+    }
+}
+
+fn publish(value: &DeValue) -> Result<Option<Published>, Wrong> {
+    const EXAMPLE: &str = "127.0.0.1:8080:80/tcp";
+    let want = || {
+        Wrong::want(format!(
+            "\"ADDRESS:PORT:PORT_OF_THE_SERVICE\" such as \"{EXAMPLE}\", or false"
+        ))
+    };
+    if value.as_bool() == Some(false) {
+        return Ok(None);
+    }
+    let typed = value.as_str().ok_or_else(want)?;
+    let (rest, transport) = match typed.rsplit_once('/') {
+        None => (typed, Transport::Tcp),
+        Some((rest, "tcp")) => (rest, Transport::Tcp),
+        Some((rest, "udp")) => (rest, Transport::Udp),
+        Some(_) => return Err(want().hint("a port ends in /tcp or /udp")),
+    };
+    let (host, port) = rest.rsplit_once(':').ok_or_else(want)?;
+    let port = port_number(port).ok_or_else(want)?;
+    let host = value::publish(&DeValue::String(host.into()), EXAMPLE).map_err(|_| {
+        let lacks_one = rest.parse::<std::net::SocketAddr>().is_ok();
+        match lacks_one {
+            true => want().hint(format!(
+                "after the host's port stands the service's: \"{rest}:{port}\""
+            )),
+            false => want(),
+        }
+    })?;
+    Ok(host.map(|host| Published {
+        host,
+        port,
+        transport,
+    }))
+}
+
+fn port_number(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port != 0)
+}
+
+fn ready(value: &DeValue) -> Result<Readiness, Wrong> {
+    let want = || {
+        Wrong::want(
+            "\"tcp:PORT\", \"http:PORT/PATH\", \"log:TEXT\" of a line that it prints, or \"none\"",
+        )
+    };
+    let typed = value.as_str().ok_or_else(want)?;
+    let read = match typed.split_once(':') {
+        None if typed == "none" => Some(Readiness::Started),
+        Some(("tcp", port)) => port_number(port).map(Readiness::Tcp),
+        Some(("http", rest)) => {
+            let (port, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let path = if path.is_empty() { "/" } else { path };
+            let is_path = path.bytes().all(|b| b.is_ascii_graphic());
+            let port = port_number(port).filter(|_| is_path);
+            port.map(|port| Readiness::Http {
+                port,
+                path: path.to_owned(),
+            })
+        }
+        Some(("log", text)) if !text.is_empty() && !text.contains('\n') => {
+            Some(Readiness::Log(text.to_owned()))
+        }
+        _ => None,
+    };
+    read.ok_or_else(want)
+}
+
+fn within(value: &DeValue) -> Result<Duration, Wrong> {
+    match value::time(value)? {
+        Duration::ZERO => Err(Wrong::want("1s to 1d")),
+        within => Ok(within),
+    }
+}
+
+/// The services as they are, with these addresses; what cannot be is noted.
+pub(super) fn check(
+    files: Vec<OwnFile>,
+    addresses: Vec<Ipv4Addr>,
+    ports: &mut Ports,
+    notes: &Notes,
+) -> Vec<OwnService> {
+    let mut services: Vec<_> = files
+        .into_iter()
+        .zip(addresses)
+        .map(|(file, address)| service(file, address, ports, notes))
+        .collect();
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    services
+}
+
+fn service(file: OwnFile, address: Ipv4Addr, ports: &mut Ports, notes: &Notes) -> OwnService {
+    let who = format!("service `{}`", file.name);
+    let folder = file.folder.or_else(PathBuf::new);
+    let folder = Some(folder.value).filter(|path| !path.as_os_str().is_empty());
+    check_command(&file.command, folder.is_some(), &who, file.at, notes);
+    let publish = file.publish.or(None);
+    let protocol = match publish.value {
+        Some(Published {
+            transport: Transport::Udp,
+            ..
+        }) => Protocol::Udp,
+        Some(_) | None => Protocol::Tcp,
+    };
+    let host = Item {
+        value: publish.value.map(|publish| publish.host),
+        at: publish.at,
+    };
+    let inside = publish
+        .value
+        .map(|publish| format!(":{}/{}", publish.port, publish.transport));
+    ports.take_for(&who, "publish", protocol, host, inside.unwrap_or_default());
+    let by_port = || match publish.value {
+        Some(publish) if publish.transport == Transport::Tcp => Readiness::Tcp(publish.port),
+        Some(_) | None => Readiness::Started,
+    };
+    OwnService {
+        address,
+        command: names(file.command),
+        env: file.env,
+        folder,
+        publish: publish.value,
+        ready: file.ready.or_else(by_port).value,
+        ready_within: file.ready_within.or(READY_WITHIN).value,
+        after: names(file.after),
+        restart: file.restart.or(Restart::Always).value,
+        name: file.name,
+    }
+}
+
+/// A list without its places.
+pub(super) fn names<T>(read: Read<Vec<(T, usize)>>) -> Vec<T> {
+    let list = read.or_else(Vec::new).value;
+    list.into_iter().map(|(name, _)| name).collect()
+}
+
+fn check_command(
+    command: &Read<Vec<(String, usize)>>,
+    has_folder: bool,
+    who: &str,
+    at: usize,
+    notes: &Notes,
+) {
+    let hint = "write command = [\"PROGRAM\", \"ARGUMENT\", …]".to_owned();
+    match command {
+        Read::Bad => {}
+        Read::Absent => {
+            let message = format!("{who}: it has no `command`");
+            notes.add(Some(at), message, Some(hint));
+        }
+        Read::Given(words, at) => match words.first() {
+            Some((program, at)) if program.contains('/') => {
+                if !program.starts_with('/') && !has_folder {
+                    let message = format!(
+                        "{who}: `command` names the program {program}, but no `folder` that it is in",
+                        program = shown(program)
+                    );
+                    let hint = "write folder = \".\" for the lab file's own folder";
+                    notes.add(Some(*at), message, Some(hint.to_owned()));
+                }
+            }
+            Some((program, _)) if !program.is_empty() => {}
+            Some(_) | None => {
+                let message = format!("{who}: `command` names no program");
+                notes.add(Some(*at), message, Some(hint));
+            }
+        },
+    }
+}
+
+/// Notes whom `files` wait for in vain: services that are not there, and each other.
+///
+/// `others` are the services that wait for nobody.
+pub(super) fn check_after(files: &[OwnFile], others: &[&str], notes: &Notes) {
+    let waits: HashMap<&Name, &[(Name, usize)]> = files
+        .iter()
+        .filter_map(|file| match &file.after {
+            Read::Given(list, _) => Some((&file.name, list.as_slice())),
+            Read::Absent | Read::Bad => None,
+        })
+        .collect();
+    let known: Vec<&str> = others
+        .iter()
+        .copied()
+        .chain(files.iter().map(|file| file.name.as_str()))
+        .collect();
+    for file in files {
+        let who = format!("service `{}`", file.name);
+        check_known(&file.after, &who, &known, notes);
+        for (name, at) in waits.get(&file.name).copied().unwrap_or_default() {
+            // Told once, by the first of a circle's names.
+            if let Some(way) = way(name, &file.name, &waits)
+                && way.iter().all(|other| file.name <= **other)
+            {
+                let way: Vec<_> = way.iter().map(|name| name.as_str()).collect();
+                let message = format!(
+                    "{who}: it would wait for itself: {} → {}",
+                    file.name,
+                    way.join(" → ")
+                );
+                notes.add(Some(*at), message, None);
+            }
+        }
+    }
+}
+
+/// Notes the names of `after` that are no service.
+pub(super) fn check_known(
+    after: &Read<Vec<(Name, usize)>>,
+    who: &str,
+    known: &[&str],
+    notes: &Notes,
+) {
+    let Read::Given(list, _) = after else {
+        return;
+    };
+    for (name, at) in list {
+        if known.contains(&name.as_str()) {
+            continue;
+        }
+        let message = format!("{who}: `after` names `{name}`, which is no service of this lab");
+        let hint = match nearest(name.as_str(), known) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("there is {}", either(known, '"')),
+        };
+        notes.add(Some(*at), message, Some(hint));
+    }
+}
+
+/// Whom one waits for after another, from `from` until `to`.
+fn way<'n>(
+    from: &'n Name,
+    to: &Name,
+    waits: &HashMap<&'n Name, &'n [(Name, usize)]>,
+) -> Option<Vec<&'n Name>> {
+    let mut seen = vec![(from, usize::MAX)];
+    let mut next = 0;
+    while let Some((name, _)) = seen.get(next).copied() {
+        if name == to {
+            let mut way = Vec::new();
+            let mut at = next;
+            while let Some((name, before)) = seen.get(at).copied() {
+                way.insert(0, name);
+                at = before;
+            }
+            return Some(way);
+        }
+        for (name, _) in waits.get(name).copied().unwrap_or_default() {
+            if !seen.iter().any(|(known, _)| *known == name) {
+                seen.push((name, next));
+            }
+        }
+        next += 1;
+    }
+    None
+}
+
+pub(super) fn render(out: &mut String, service: &OwnService) -> fmt::Result {
+    let list = |words: &[String]| {
+        let words: Vec<_> = words.iter().map(quoted).collect();
+        format!("[{}]", words.join(", "))
+    };
+    let env = service.env.iter();
+    let env: Vec<_> = env
+        .map(|(name, value)| format!("{} = {}", key(name), quoted(value)))
+        .collect();
+    writeln!(out, "\n[service.{}]", service.name)?;
+    writeln!(out, "command = {}", list(&service.command))?;
+    writeln!(out, "env = {{ {} }}", env.join(", "))?;
+    if let Some(folder) = &service.folder {
+        writeln!(out, "folder = {}", quoted(folder.display()))?;
+    }
+    writeln!(out, "address = {}", quoted(service.address))?;
+    match &service.publish {
+        Some(publish) => writeln!(out, "publish = {}", quoted(publish))?,
+        None => writeln!(out, "publish = false")?,
+    }
+    writeln!(out, "ready = {}", quoted(&service.ready))?;
+    let within = spell_duration(service.ready_within);
+    writeln!(out, "ready_within = {}", quoted(within))?;
+    writeln!(out, "after = {}", spell_names(&service.after))?;
+    writeln!(out, "restart = {}", quoted(service.restart))
+}
+
+/// Names as a list of the lab file.
+pub(super) fn spell_names(names: &[Name]) -> String {
+    let names: Vec<_> = names.iter().map(quoted).collect();
+    format!("[{}]", names.join(", "))
+}
+
+/// Takes the addresses that the files of services give, or none.
+pub(super) fn addresses(files: &mut [OwnFile]) -> Vec<(String, usize, Read<Ipv4Addr>)> {
+    let claim = |file: &mut OwnFile| {
+        let address = std::mem::replace(&mut file.address, Read::Absent);
+        (format!("service `{}`", file.name), file.at, address)
+    };
+    files.iter_mut().map(claim).collect()
+}

@@ -1,0 +1,200 @@
+//! Services of the user's own.
+
+use nsplay::event::What;
+
+use crate::host::Host;
+
+/// A lab of nothing but `services`.
+fn write(host: &Host, services: &str) {
+    let nothing = "dhcp = false\nweb = false\nssh = false\nnode = false\n";
+    host.write("nsplay.toml", &format!("{nothing}{services}"));
+}
+
+/// The members that have become ready, in this order.
+fn ready(host: &Host) -> Vec<String> {
+    let events = host.events("default").into_iter();
+    events
+        .filter_map(|event| match event.what {
+            What::Ready { member, .. } => Some(member.to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_service_of_ones_own_answers_on_its_published_port() {
+    let host = Host::new();
+    host.write("pages/index.html", "mine\n");
+    write(
+        &host,
+        r#"
+        [service.pages]
+        command = ["busybox", "httpd", "-f", "-vv", "-p", "80"]
+        folder = "pages"
+        publish = "127.0.0.1:8080:80/tcp"
+        ready = "http:80/index.html"
+        [service.names]
+        command = ["dnsmasq", "-k", "-C", "/dev/null", "-R", "-p", "5353", "--log-facility=-",
+                   "--pid-file=", "--address=/test/10.1.2.3"]
+        publish = "127.0.0.1:8053:5353/udp"
+        ready = "log:started, version"
+        "#,
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    let page = host.run("curl", &["-sf", "http://127.0.0.1:8080/"]).ok();
+    assert_eq!(page.out, "mine\n");
+    // Its lines are the user's: also the one of the question whether it is ready.
+    host.prints("pages", "response:200", 2);
+    // A question for x.test (RFC 1035, section 4.1), and the beginning of the answer.
+    let ask = r"exec 3<>/dev/udp/127.0.0.1/8053
+        printf '\x12\x34\1\0\0\1\0\0\0\0\0\0\1x\4test\0\0\1\0\1' >&3
+        head -c 4 <&3 | busybox xxd -p";
+    let answer = host.run("bash", &["-c", ask]).ok().out;
+    assert!(answer.starts_with("1234"), "{answer}");
+    let ps = host.nsplay(&["ps"]).ok().out;
+    assert!(ps.contains("pages  busybox  ready"), "{ps}");
+    assert!(ps.contains("127.0.0.1:8080"), "{ps}");
+    host.run("ip", &["netns", "exec", "nsplay-default-pages", "true"])
+        .ok();
+}
+
+#[test]
+fn a_service_has_a_user_without_rights_and_the_environment_that_the_file_says() {
+    let host = Host::new();
+    host.write("here/file", "");
+    host.write(
+        "here/tell.sh",
+        "#!/bin/sh\nid -u; grep tell /etc/hosts; grep CapBnd /proc/self/status; env; ls; touch x || echo read-only\n\
+         touch ~/x && echo at home\n",
+    );
+    host.shell("chmod 755 here/tell.sh").ok();
+    write(
+        &host,
+        "[service.tell]\ncommand = [\"./tell.sh\"]\nfolder = \"here\"\n\
+         env = { GREETING = \"a b$$\", HOME = \"/run/lab/tell\" }\nrestart = \"never\"\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    host.prints("tell", "at home", 1);
+    let lines = host.lines("tell");
+    for line in [
+        "60600",
+        "192.168.25.5 tell",
+        "CapBnd: 0000000000000000",
+        "GREETING=a b$",
+        "HOME=/run/lab/tell",
+        "PWD=/run/lab/tell/folder",
+        "tell.sh",
+        "read-only",
+    ] {
+        assert!(lines.iter().any(|said| said == line), "{line}: {lines:#?}");
+    }
+    let variables = lines.iter().filter(|line| line.contains('=')).count();
+    assert_eq!(variables, 4, "{lines:#?}");
+}
+
+#[test]
+fn services_start_when_those_that_they_wait_for_are_ready() {
+    let host = Host::new();
+    // The first name in the alphabet waits for the last, which takes its time to say so.
+    write(
+        &host,
+        r#"
+        [service.a]
+        command = ["busybox", "nc", "-ll", "-p", "7", "-e", "busybox", "cat"]
+        ready = "tcp:7"
+        after = ["b"]
+        [service.b]
+        command = ["sh", "-c", "echo began; exec sleep 1000"]
+        after = ["c"]
+        [service.c]
+        command = ["sh", "-c", "sleep 1; echo now it listens; exec sleep 1000"]
+        ready = "log:it listens"
+        "#,
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    assert_eq!(ready(&host), ["c", "b", "a"]);
+    let events = host.events("default");
+    let place = |what: &dyn Fn(&What) -> bool| events.iter().position(|event| what(&event.what));
+    let said = place(&|what| matches!(what, What::Log { member, .. } if member.as_str() == "b"));
+    let c = place(&|what| matches!(what, What::Ready { member, .. } if member.as_str() == "c"));
+    assert!(c < said, "{events:#?}");
+}
+
+#[test]
+fn a_service_that_ends_is_started_again_unless_the_file_says_never() {
+    let host = Host::new();
+    write(
+        &host,
+        r#"
+        [service.always]
+        command = ["busybox", "nc", "-ll", "-p", "7", "-e", "busybox", "cat"]
+        ready = "tcp:7"
+        [service.never]
+        command = ["sh", "-c", "echo once; exec sleep 4711"]
+        ready = "log:once"
+        restart = "never"
+        "#,
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    for name in ["nc -ll -p 7", "sleep 4711"] {
+        let pid = host.process(name);
+        host.shell(&format!("kill -9 {pid}")).ok();
+    }
+    host.until("the one is ready again", || {
+        ready(&host).iter().filter(|name| *name == "always").count() == 2
+    });
+    host.until("the other one stays ended", || {
+        let ps = host.nsplay(&["ps"]).ok().out;
+        ps.contains("never   sh       ended") && ps.contains("always  busybox  ready")
+    });
+    assert!(host.processes("sleep 4711").is_empty());
+    assert_eq!(host.lines("never"), ["once"]);
+}
+
+#[test]
+fn a_service_that_is_never_ready_fails_up_by_name_with_its_last_lines() {
+    let host = Host::new();
+    write(
+        &host,
+        r#"
+        [service.deaf]
+        command = ["sh", "-c", "echo looking for the database; exec sleep 1000"]
+        ready = "tcp:5432"
+        ready_within = "2s"
+        "#,
+    );
+    host.nsplay(&["up", "-d"]).fails(
+        1,
+        &[
+            "`deaf`: sh did not accept a connection on 192.168.25.5:5432 within 2 s",
+            "looking for the database",
+        ],
+    );
+    write(
+        &host,
+        "[service.brief]\ncommand = [\"sh\", \"-c\", \"echo no licence; exit 3\"]\n\
+         ready = \"tcp:1\"\nrestart = \"never\"\n",
+    );
+    host.nsplay(&["up", "-d"])
+        .fails(1, &["`brief`: sh exited with status 3", "no licence"]);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_refused_before_anything_is_made() {
+    let host = Host::new();
+    let before = host.inventory();
+    write(
+        &host,
+        "[service.a]\ncommand = [\"no-such-program\"]\n\
+         [service.b]\ncommand = [\"bin/b\"]\nfolder = \".\"\n",
+    );
+    host.nsplay(&["up", "-d"]).fails(
+        2,
+        &[
+            "service `a`: cannot find the program no-such-program",
+            "service `b`: cannot find the program /",
+            "/bin/b",
+        ],
+    );
+    assert_eq!(host.inventory(), before);
+}
