@@ -147,6 +147,8 @@ pub struct Node {
     pub accel: Accel,
     /// Whether the node is on when the lab comes up.
     pub power_on: bool,
+    /// The services that are ready before the lab switches it on.
+    pub after: Vec<Name>,
     /// How long a soft power-off may take before it becomes a hard one; none for ever.
     pub soft_timeout: Option<Duration>,
     /// Its BMC.

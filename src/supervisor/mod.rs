@@ -285,10 +285,12 @@ impl Coming<'_> {
         let switched = self.plan.machines.iter().map(|machine| async {
             let name = &machine.node.name;
             match servers.node(name) {
-                Some(node) if node.comes_on() => node
-                    .carry_out(Order::On, Door::Lab)
-                    .await
-                    .map_err(|error| format!("node `{name}`: {error}")),
+                Some(node) if node.comes_on() => {
+                    gate.wait_for(&machine.node.after).await;
+                    node.carry_out(Order::On, Door::Lab)
+                        .await
+                        .map_err(|error| format!("node `{name}`: {error}"))
+                }
                 Some(node) if machine.node.power_on => {
                     let policy = node.chassis().borrow().policy;
                     let why = format!("{name} stays off: its power restore policy is {policy}");

@@ -121,6 +121,24 @@ fn services_start_when_those_that_they_wait_for_are_ready() {
 }
 
 #[test]
+fn a_node_is_switched_on_when_the_services_that_it_waits_for_are_ready() {
+    let host = Host::new();
+    host.write(
+        "nsplay.toml",
+        "[node.node1]\nafter = [\"slow\"]\n[service.slow]\n\
+         command = [\"sh\", \"-c\", \"sleep 1; echo here; exec sleep 1000\"]\n\
+         ready = \"log:here\"\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    let events = host.events("default");
+    let place = |what: &dyn Fn(&What) -> bool| events.iter().position(|event| what(&event.what));
+    let slow =
+        |what: &What| matches!(what, What::Ready { member, .. } if member.as_str() == "slow");
+    let on = place(&|what| matches!(what, What::Power { .. }));
+    assert!(on.is_some() && place(&slow) < on, "{events:#?}");
+}
+
+#[test]
 fn a_service_that_ends_is_started_again_unless_the_file_says_never() {
     let host = Host::new();
     write(

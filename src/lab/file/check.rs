@@ -62,7 +62,7 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     let there = there
         .into_iter()
         .filter_map(|(name, on)| on.then_some(name));
-    own::check_after(&own_files, &there.collect::<Vec<_>>(), notes);
+    own::check_after(&own_files, &files, &there.collect::<Vec<_>>(), notes);
     check_macs(&files, &name, notes);
     check_identities(&files, notes);
     // After the nodes, so that a service changes no node's address.
@@ -209,6 +209,7 @@ fn node(
         fast_boot: file.fast_boot.or(true).value,
         accel: file.accel.or(Accel::Auto).value,
         power_on: file.power_on.or(true).value,
+        after: own::names(file.after),
         soft_timeout: file.soft_timeout.or(None).value,
         bmc: Bmc {
             user: user.value,

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::ports::{Ports, Protocol};
 use super::render::{key, quoted};
 use super::report::{Notes, shown};
+use super::spell::NodeFile;
 use super::value::{self, spell_duration};
 use super::walk::{Item, Read, Table, Wrong, either, nearest};
 use crate::lab::own::{OwnService, Published, Readiness, Restart, Transport};
@@ -314,10 +315,10 @@ fn check_command(
     }
 }
 
-/// Notes whom `files` wait for in vain: services that are not there, and each other.
+/// Notes whom `files` and `nodes` wait for in vain: services that are not there, and each other.
 ///
 /// `others` are the services that wait for nobody.
-pub(super) fn check_after(files: &[OwnFile], others: &[&str], notes: &Notes) {
+pub(super) fn check_after(files: &[OwnFile], nodes: &[NodeFile], others: &[&str], notes: &Notes) {
     let waits: HashMap<&Name, &[(Name, usize)]> = files
         .iter()
         .filter_map(|file| match &file.after {
@@ -330,6 +331,9 @@ pub(super) fn check_after(files: &[OwnFile], others: &[&str], notes: &Notes) {
         .copied()
         .chain(files.iter().map(|file| file.name.as_str()))
         .collect();
+    for node in nodes {
+        check_known(&node.after, &format!("node `{}`", node.name), &known, notes);
+    }
     for file in files {
         let who = format!("service `{}`", file.name);
         check_known(&file.after, &who, &known, notes);
@@ -351,12 +355,7 @@ pub(super) fn check_after(files: &[OwnFile], others: &[&str], notes: &Notes) {
 }
 
 /// Notes the names of `after` that are no service.
-pub(super) fn check_known(
-    after: &Read<Vec<(Name, usize)>>,
-    who: &str,
-    known: &[&str],
-    notes: &Notes,
-) {
+fn check_known(after: &Read<Vec<(Name, usize)>>, who: &str, known: &[&str], notes: &Notes) {
     let Read::Given(list, _) = after else {
         return;
     };

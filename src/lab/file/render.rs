@@ -101,6 +101,7 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
         "power = \"{}\"",
         if node.power_on { "on" } else { "off" }
     )?;
+    writeln!(out, "after = {}", own::spell_names(&node.after))?;
     let soft_timeout = match node.soft_timeout {
         Some(patience) => quoted(spell_duration(patience)),
         None => "false".to_owned(),
