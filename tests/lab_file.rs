@@ -175,6 +175,33 @@ fn only_the_first_node_of_the_file_is_published_by_itself() {
 }
 
 #[test]
+fn a_service_of_ones_own_takes_an_address_after_the_nodes_and_shows_its_published_port() {
+    let lab = lab(
+        "[service.b]\ncommand = [\"x\"]\npublish = \"127.0.0.1:8080:80\"\n\
+         [service.a]\ncommand = [\"x\"]\npublish = \"[::1]:53:5353/udp\"\n[node.n]\n[node.m]",
+    );
+    assert_eq!(node(&lab, "m").address.octets()[3], 6);
+    let own: Vec<_> = lab
+        .own
+        .iter()
+        .map(|own| {
+            let port = own.publish.map(|publish| publish.port);
+            (own.address.octets()[3], port, own.ready.to_string())
+        })
+        .collect();
+    assert_eq!(
+        own,
+        [
+            (8, Some(5353), "none".to_owned()),
+            (7, Some(80), "tcp:80".to_owned())
+        ]
+    );
+    let moved = lab.with_port_offset(1000).unwrap();
+    let moved = moved.own[1].publish.map(|publish| publish.to_string());
+    assert_eq!(moved.as_deref(), Some("127.0.0.1:9080:80/tcp"));
+}
+
+#[test]
 fn nothing_is_published_where_the_file_says_false() {
     let lab = lab("ssh.publish = false\nnode.a = { vnc = false, bmc.publish = false }");
     assert_eq!(lab.ssh.unwrap().publish, None);
@@ -368,10 +395,11 @@ fn the_examples_of_the_manual_are_true() {
 
 /// Pieces that a valid file is cut, doubled and stirred with.
 fn mutated() -> impl Strategy<Value = String> {
-    const SOURCES: [&str; 3] = [
+    const SOURCES: [&str; 4] = [
         DEFAULT,
         include_str!("../configs/two-nodes.toml"),
         include_str!("../configs/six-nodes.toml"),
+        include_str!("../configs/own-service.toml"),
     ];
     let piece = prop_oneof![
         Just("=".to_owned()),
