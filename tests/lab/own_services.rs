@@ -121,6 +121,25 @@ fn services_start_when_those_that_they_wait_for_are_ready() {
 }
 
 #[test]
+fn a_service_that_answers_404_is_not_ready_yet() {
+    let host = Host::new();
+    write(
+        &host,
+        "[service.late]\nready = \"http:80/health\"\ncommand = [\"sh\", \"-c\", \
+         \"busybox httpd -p 80 -h ~; sleep 1; echo healthy; echo > ~/health; exec sleep 1000\"]\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    let events = host.events("default");
+    let healthy = events
+        .iter()
+        .position(|event| matches!(&event.what, What::Log { text, .. } if text == "healthy"));
+    let ready = events
+        .iter()
+        .position(|event| matches!(event.what, What::Ready { .. }));
+    assert!(healthy.is_some() && healthy < ready, "{events:#?}");
+}
+
+#[test]
 fn a_node_is_switched_on_when_the_services_that_it_waits_for_are_ready() {
     let host = Host::new();
     host.write(
