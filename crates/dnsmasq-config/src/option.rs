@@ -197,9 +197,12 @@ pub(crate) fn fitting(
 }
 
 fn kind_of(id: OptionId, inside: Option<&Encapsulation>) -> Kind {
+    /// An NTP server (RFC 5908), which dnsmasq takes for one inside another option too (2.90).
+    const NTP_SERVER: Id = Id::Number6(56);
+
     match inside {
-        Some(_) => Kind::Any,
-        None => id.known().map_or(Kind::Any, |known| known.kind),
+        Some(_) if id.0 != NTP_SERVER => Kind::Any,
+        _ => id.known().map_or(Kind::Any, |known| known.kind),
     }
 }
 
