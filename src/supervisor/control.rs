@@ -116,7 +116,7 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
         Request::Power { node, order } => {
             let Some(found) = desk.servers.node(&node) else {
                 let message = no_node(&desk, &node);
-                return client.last(&Reply::Refused { message }).await;
+                return client.last(&Reply::Unknown { message }).await;
             };
             if let Some(order) = order
                 && let Err(message) = found.carry_out(order, Door::Cli).await

@@ -330,11 +330,14 @@ fn what_is_not_there_is_named_with_what_is() {
     let host = Host::new();
     host.write("nsplay.toml", "[node.node1]\npower = \"off\"\n");
     host.nsplay(&["up", "-d"]).ok();
+    let power = ["power", "node2", "on"];
+    host.nsplay(&power)
+        .fails(2, &["no node `node2`; the lab has: node1"]);
     let set = |words: &[&str]| host.nsplay(&[&["bmc", "set"], words].concat());
     set(&["node2", "CPU Temp", "1"]).fails(2, &["no node `node2`; the lab has: node1"]);
     set(&["node1", "CPU", "1"]).fails(2, &["no sensor `CPU`; there are: Inlet Temp, CPU Temp"]);
     set(&["node1", "CPU Temp", "256"]).fails(2, &["a number from 0 to 255 (degrees C)"]);
-    set(&["node1", "CPU Temp", "1..2"]).fails(2, &["add --over"]);
+    set(&["node1", "CPU Temp", "1..2"]).fails(2, &["needs a time for its way: --over 10"]);
     set(&["node1", "Memory", "wet"]).fails(2, &["no state `wet`; there are: correctable-ecc"]);
     set(&["node1", "OS Boot", "boot"]).fails(2, &["only reports events"]);
     let event = |words: &[&str]| host.nsplay(&[&["bmc", "event", "node1"], words].concat());
