@@ -102,16 +102,10 @@ fn answer(question: &str, bmc: &Rc<Bmc>) -> Result<String, u8> {
         }
         ("restart-cause", None) => Ok(format!("{:02x}", node.chassis().borrow().restart_cause)),
         ("poh", None) => Ok(format!("1 {}", node.chassis().borrow().minutes_on())),
-        ("boot", Some("get")) => {
-            let [a, b, c, d, e] = node.chassis().borrow().boot.flags(Instant::now());
-            Ok(format!("{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}"))
-        }
+        ("boot", Some("get")) => Ok(to_hex(&node.chassis().borrow().boot.flags(Instant::now()))),
         ("boot", Some("set")) => {
-            let digits = words.next().filter(|digits| digits.len() == 10);
-            let value = digits
-                .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-                .ok_or(INVALID_DATA)?;
-            let [_, _, _, flags @ ..] = value.to_be_bytes();
+            let bytes = words.next().and_then(from_hex).ok_or(INVALID_DATA)?;
+            let flags = bytes.try_into().map_err(|_| INVALID_DATA)?;
             node.set_boot_options(|boot| boot.choose(flags, Instant::now()));
             Ok(String::new())
         }
@@ -175,6 +169,9 @@ pub(super) fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
     let pairs = digits.as_bytes().chunks(2);
     pairs
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())

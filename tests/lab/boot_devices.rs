@@ -101,8 +101,7 @@ fn choose(host: &Host, words: &str) {
 
 /// Whether the boot flags are valid, as a client reads them.
 fn is_valid(host: &Host) -> bool {
-    let flags = host.ipmitool(&["chassis", "bootparam", "get", "5"]).ok();
-    flags.out.contains("Boot Flag Valid")
+    host.boot_flags().contains("Boot Flag Valid")
 }
 
 fn power(host: &Host, order: &str) {

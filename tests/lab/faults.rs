@@ -110,10 +110,7 @@ fn an_ignored_boot_device_reads_back_and_is_not_booted_from() {
     fault(&host, &["ignored-boot-device"]);
     host.ipmitool(&["chassis", "bootdev", "disk", "options=persistent"])
         .ok();
-    let flags = host
-        .ipmitool(&["chassis", "bootparam", "get", "5"])
-        .ok()
-        .out;
+    let flags = host.boot_flags();
     assert!(
         flags.contains("Force Boot from default Hard-Drive"),
         "{flags}"

@@ -157,6 +157,13 @@ impl Host {
         self.run("ipmitool", &[&to, arguments].concat())
     }
 
+    /// The boot flags of `node1`, in ipmitool's words.
+    #[track_caller]
+    pub fn boot_flags(&self) -> String {
+        let get = ["chassis", "bootparam", "get", "5"];
+        self.ipmitool(&get).ok().out
+    }
+
     /// Writes a file in the current folder.
     pub fn write(&self, name: &str, text: &str) {
         let path = self.folder.join(name);

@@ -221,10 +221,7 @@ fn a_crash_of_ipmi_sim_costs_sessions_and_nothing_else() {
         &["power", "status"],
     )
     .ok();
-    let flags = host
-        .ipmitool(&["chassis", "bootparam", "get", "5"])
-        .ok()
-        .out;
+    let flags = host.boot_flags();
     assert!(
         flags.contains("Options apply to all future boots"),
         "{flags}"
