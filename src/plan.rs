@@ -171,7 +171,7 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
         lab: lab.clone(),
         notes: tools.notes(lab),
         network: network(lab, tools.ipv6),
-        etc: etc(lab, account.as_ref()),
+        etc: etc(lab, tools, account.as_ref()),
         account,
         shown: shown(tools),
         views: views(lab, tools),
@@ -200,7 +200,7 @@ fn shown(tools: &Tools) -> Vec<PathBuf> {
 }
 
 /// Names and accounts; without sshd nobody logs in, and the names stay.
-fn etc(lab: &Lab, account: Option<&Account>) -> Vec<TextFile> {
+fn etc(lab: &Lab, tools: &Tools, account: Option<&Account>) -> Vec<TextFile> {
     let services = lab.services();
     let hosts: Vec<(Ipv4Addr, Name)> = services
         .iter()
@@ -216,7 +216,14 @@ fn etc(lab: &Lab, account: Option<&Account>) -> Vec<TextFile> {
         home: PathBuf::from("/var/empty"),
         shell: PathBuf::from("/bin/false"),
     };
-    sshd::etc_files(account.unwrap_or(&nobody), &hosts)
+    // A number has no name, and nobody has one already.
+    let known = ["nobody", "sshd", sshd::USER];
+    let named = lab.own.iter().filter_map(|own| {
+        let user = own.user.as_deref()?;
+        let is_name = user.parse::<u32>().is_err() && !known.contains(&user);
+        Some((user, *tools.users.get(&own.name)?)).filter(|_| is_name)
+    });
+    sshd::etc_files(account.unwrap_or(&nobody), &hosts, &named.collect())
 }
 
 /// The lab's network, as steps: the fabric, then each member.
@@ -454,13 +461,14 @@ fn publish(lab: &Lab) -> Vec<Publish> {
         add(&ssh.name, ssh.publish, tcp(ssh.address, sshd::PORT));
     }
     for own in &lab.own {
-        let Some(publish) = own.publish else { continue };
-        let to = SocketAddr::from((own.address, publish.port));
-        let to = match publish.transport {
-            Transport::Tcp => Target::Tcp(to),
-            Transport::Udp => Target::Udp(to),
-        };
-        add(&own.name, Some(publish.host), to);
+        for publish in &own.publish {
+            let to = SocketAddr::from((own.address, publish.port));
+            let to = match publish.transport {
+                Transport::Tcp => Target::Tcp(to),
+                Transport::Udp => Target::Udp(to),
+            };
+            add(&own.name, Some(publish.host), to);
+        }
     }
     for node in &lab.nodes {
         let bmc = Target::Udp(SocketAddr::from((node.address, RMCP_PORT)));
@@ -504,6 +512,7 @@ impl fmt::Display for Plan {
             let user = match service.user {
                 User::Root => 0,
                 User::Member => self.user(&service.member),
+                User::Host(user) => user,
             };
             writeln!(f, "{}", command(&service.member, user, &service.argv))?;
         }

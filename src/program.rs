@@ -50,6 +50,14 @@ impl Program {
     pub fn dir(member: &Name) -> PathBuf {
         Path::new(LAB_DIR).join(member.as_str())
     }
+
+    /// The folder that it starts in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.own
+            .as_ref()
+            .map_or(Path::new("/"), |own| own.folder.as_path())
+    }
 }
 
 /// What a service of the user's own asks for.
@@ -70,6 +78,8 @@ pub enum User {
     Root,
     /// A user and group of its own, the member's.
     Member,
+    /// This user of the host, and the group of its number.
+    Host(u32),
 }
 
 /// The capabilities that a program can keep.
@@ -133,6 +143,8 @@ pub enum Probe {
     Get(SocketAddrV4, String),
     /// A line of its output that has this text in it.
     Log(String),
+    /// The success of a shell command that runs beside it, as the same user.
+    Exec(String),
 }
 
 impl fmt::Display for Probe {
@@ -146,6 +158,7 @@ impl fmt::Display for Probe {
             Self::Tcp(at) => write!(f, "accept a connection on {at}"),
             Self::Get(at, path) => write!(f, "answer a GET of http://{at}{path} with 200 to 399"),
             Self::Log(text) => write!(f, "print a line with \"{text}\""),
+            Self::Exec(command) => write!(f, "make `{command}` succeed"),
         }
     }
 }

@@ -79,7 +79,7 @@ fn the_rendered_default_lab_names_every_key() {
     insta::assert_snapshot!(render(&lab("")));
     // Nobody is a user by default.
     let text = render(&lab("[service.own]\n\
-         command = [\"./x\"]\nfolder = \".\"\n\
+         command = [\"./x\"]\nfolder = \".\"\nuser = \"nobody\"\n\
          [node.node1.bmc]\n\
          scenario = [{ at = \"1m\", fault = \"loss=5%\", for = \"90s\" }, \
          { at = \"2m\", sensor = \"Inlet Temp\", value = \"20..90\", over = \"60s\" }, \
@@ -176,29 +176,29 @@ fn only_the_first_node_of_the_file_is_published_by_itself() {
 
 #[test]
 fn a_service_of_ones_own_takes_an_address_after_the_nodes_and_shows_its_published_port() {
-    let lab = lab(
-        "[service.b]\ncommand = [\"x\"]\npublish = \"127.0.0.1:8080:80\"\n\
-         [service.a]\ncommand = [\"x\"]\npublish = \"[::1]:53:5353/udp\"\n[node.n]\n[node.m]",
-    );
+    let lab = lab("[service.b]\ncommand = [\"x\"]\n\
+         publish = [\"127.0.0.1:8080:80\", \"127.0.0.1:8443:443\"]\n\
+         [service.a]\ncommand = [\"x\"]\npublish = \"[::1]:53:5353/udp\"\n[node.n]\n[node.m]");
     assert_eq!(node(&lab, "m").address.octets()[3], 6);
     let own: Vec<_> = lab
         .own
         .iter()
         .map(|own| {
-            let port = own.publish.map(|publish| publish.port);
-            (own.address.octets()[3], port, own.ready.to_string())
+            let ports: Vec<_> = own.publish.iter().map(|publish| publish.port).collect();
+            (own.address.octets()[3], ports, own.ready.to_string())
         })
         .collect();
     assert_eq!(
         own,
         [
-            (8, Some(5353), "none".to_owned()),
-            (7, Some(80), "tcp:80".to_owned())
+            (8, vec![5353], "none".to_owned()),
+            (7, vec![80, 443], "tcp:80".to_owned())
         ]
     );
     let moved = lab.with_port_offset(1000).unwrap();
-    let moved = moved.own[1].publish.map(|publish| publish.to_string());
-    assert_eq!(moved.as_deref(), Some("127.0.0.1:9080:80/tcp"));
+    let moved = moved.own[1].publish.iter();
+    let moved: Vec<_> = moved.map(ToString::to_string).collect();
+    assert_eq!(moved, ["127.0.0.1:9080:80/tcp", "127.0.0.1:9443:443/tcp"]);
 }
 
 #[test]

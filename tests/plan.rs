@@ -24,6 +24,7 @@ fn tools() -> Tools {
         qemu: path("qemu-system-x86_64"),
         ipmi_sim: path("ipmi_sim"),
         own: BTreeMap::new(),
+        users: BTreeMap::new(),
         shell: path("bash"),
         ipxe_bios: Some(PathBuf::from("/usr/lib/ipxe/undionly.kpxe")),
         ipxe_uefi: Some(PathBuf::from("/usr/lib/ipxe/snponly.efi")),

@@ -2,6 +2,7 @@
 
 mod sandbox;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -40,6 +41,7 @@ fn start(name: &str) -> Lab {
     stage.files(&sshd::etc_files(
         &account,
         &[(ssh.address, ssh.name.clone())],
+        &BTreeMap::new(),
     ));
     stage.dir(&account.home, account.uid);
     let client = Path::new(CLIENT);

@@ -102,6 +102,14 @@ pub fn host(lab: &Lab, tools: &Tools) -> Vec<Problem> {
         }
     }
     for own in &lab.own {
+        if let Some(user) = &own.user
+            && !tools.users.contains_key(&own.name)
+        {
+            problems.push(Problem {
+                message: format!("service `{}`: this host has no user `{user}`", own.name),
+                hint: Some("name another `user`, or leave it out".to_owned()),
+            });
+        }
         if let Some(folder) = &own.folder
             && let Some((why, hint)) = unreadable(folder)
         {

@@ -32,6 +32,8 @@ pub struct Tools {
     pub ipmi_sim: PathBuf,
     /// The programs of the user's own services, by the services' names.
     pub own: BTreeMap<Name, PathBuf>,
+    /// The users of this host that services of the user's own run as, by the services' names.
+    pub users: BTreeMap<Name, u32>,
     /// The shell of who logs in.
     pub shell: PathBuf,
     /// iPXE for BIOS clients of TFTP.
@@ -74,6 +76,11 @@ impl Tools {
                     let found = program(own.program().to_str()?)?;
                     Some((own.name.clone(), found))
                 })
+                .collect(),
+            users: lab
+                .own
+                .iter()
+                .filter_map(|own| Some((own.name.clone(), user_id(own.user.as_ref()?)?)))
                 .collect(),
             shell: program("bash").unwrap_or_else(|| PathBuf::from("/bin/sh")),
             ipxe_bios: firmware::first(finder, firmware::IPXE_BIOS),
@@ -120,5 +127,17 @@ impl Tools {
             );
         }
         notes
+    }
+}
+
+/// The number of a user of this host, who is named or numbered.
+fn user_id(user: &str) -> Option<u32> {
+    match user.parse() {
+        Ok(number) => Some(number),
+        Err(_) => {
+            let found = nix::unistd::User::from_name(user).ok()??;
+            // Root by another name is root.
+            (!found.uid.is_root()).then_some(found.uid.as_raw())
+        }
     }
 }

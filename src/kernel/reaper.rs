@@ -7,7 +7,7 @@ use std::io;
 use std::rc::Rc;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
@@ -99,6 +99,13 @@ impl Child {
     pub async fn wait(&mut self) -> Exit {
         // The reaper lives as long as the runtime.
         (&mut self.exit).await.unwrap_or(Exit::Status(0))
+    }
+
+    /// Sends a signal to all of its session's first process group, as far as there are any left.
+    ///
+    /// The group's number is not given to another process while one of the group is there.
+    pub fn signal_group(&self, signal: Signal) {
+        let _ = killpg(self.pid, signal);
     }
 
     /// Sends it a signal. It has not been reaped yet, so its PID is its own.

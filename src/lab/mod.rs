@@ -283,14 +283,14 @@ pub enum Accel {
 }
 
 /// A service as the network sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat<'a> {
     /// The member.
     pub name: &'a Name,
     /// Its address.
     pub address: Ipv4Addr,
-    /// Where the host can reach it, if anywhere.
-    pub publish: Option<SocketAddr>,
+    /// Where the host can reach it.
+    pub publish: Vec<SocketAddr>,
 }
 
 impl Lab {
@@ -300,22 +300,22 @@ impl Lab {
         let dhcp = self.dhcp.as_ref().map(|dhcp| Seat {
             name: &dhcp.name,
             address: dhcp.address,
-            publish: None,
+            publish: Vec::new(),
         });
         let web = self.web.as_ref().map(|web| Seat {
             name: &web.name,
             address: web.address,
-            publish: web.publish,
+            publish: web.publish.into_iter().collect(),
         });
         let ssh = self.ssh.as_ref().map(|ssh| Seat {
             name: &ssh.name,
             address: ssh.address,
-            publish: ssh.publish,
+            publish: ssh.publish.into_iter().collect(),
         });
         let own = self.own.iter().map(|own| Seat {
             name: &own.name,
             address: own.address,
-            publish: own.publish.map(|publish| publish.host),
+            publish: own.publish.iter().map(|publish| publish.host).collect(),
         });
         [dhcp, web, ssh].into_iter().flatten().chain(own).collect()
     }
@@ -338,9 +338,9 @@ impl Lab {
                 (&node.name, &mut node.vnc),
             ]
         });
-        let own = self.own.iter_mut().filter_map(|own| {
-            let publish = own.publish.as_mut()?;
-            Some((&own.name, &mut publish.host))
+        let own = self.own.iter_mut().flat_map(|own| {
+            let ports = own.publish.iter_mut();
+            ports.map(|publish| (&own.name, &mut publish.host))
         });
         let all = services.into_iter().flatten().chain(nodes);
         let published = all.filter_map(|(whose, publish)| Some((whose, publish.as_mut()?)));

@@ -23,8 +23,10 @@ pub struct OwnService {
     pub env: Vec<(String, String)>,
     /// A folder of the host, absolute, that it starts in and may only read.
     pub folder: Option<PathBuf>,
-    /// Where the host can reach it, if anywhere.
-    pub publish: Option<Published>,
+    /// The user of this host that it runs as, by name or number; none for one of its own.
+    pub user: Option<String>,
+    /// Where the host can reach it.
+    pub publish: Vec<Published>,
     /// How it shows that it is ready.
     pub ready: Readiness,
     /// How long it may take until then.
@@ -99,6 +101,8 @@ pub enum Readiness {
     },
     /// By printing a line that has this text in it.
     Log(String),
+    /// By the success of this shell command, which runs beside it.
+    Exec(String),
 }
 
 impl fmt::Display for Readiness {
@@ -108,6 +112,7 @@ impl fmt::Display for Readiness {
             Self::Tcp(port) => write!(f, "tcp:{port}"),
             Self::Http { port, path } => write!(f, "http:{port}{path}"),
             Self::Log(text) => write!(f, "log:{text}"),
+            Self::Exec(command) => write!(f, "exec:{command}"),
         }
     }
 }

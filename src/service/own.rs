@@ -41,7 +41,10 @@ pub fn program(own: &OwnService, tools: &Tools) -> Program {
         what: own.what(),
         argv,
         env: env.collect(),
-        user: User::Member,
+        user: tools
+            .users
+            .get(&own.name)
+            .map_or(User::Member, |user| User::Host(*user)),
         caps: Vec::new(),
         files: Vec::new(),
         dirs: vec![home],
@@ -50,6 +53,7 @@ pub fn program(own: &OwnService, tools: &Tools) -> Program {
             Readiness::Tcp(port) => Probe::Tcp(at(*port)),
             Readiness::Http { port, path } => Probe::Get(at(*port), path.clone()),
             Readiness::Log(text) => Probe::Log(text.clone()),
+            Readiness::Exec(command) => Probe::Exec(command.clone()),
         },
         own: Some(Manners {
             folder: inside.unwrap_or_else(|| PathBuf::from("/")),

@@ -9,6 +9,7 @@
 //! [`home`] has to exist and belong to [`Account::uid`] before a login; a
 //! [`Program`]'s folders are root's here, so whoever starts it makes that one.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
@@ -112,10 +113,15 @@ pub fn program(ssh: &Ssh, binary: &Path, keys: &Keys) -> Program {
 
 /// Returns the lab's accounts and names: all of `/etc` that a service reads.
 ///
-/// `hosts` are the members' addresses. The group `tty` is left out on purpose:
-/// sshd would give it a terminal, which fails in a user namespace (EINVAL).
+/// `hosts` are the members' addresses, `users` the host's users that services run as. The group
+/// `tty` is left out on purpose: sshd would give it a terminal, which fails in a user namespace
+/// (EINVAL).
 #[must_use]
-pub fn etc_files(account: &Account, hosts: &[(Ipv4Addr, Name)]) -> Vec<TextFile> {
+pub fn etc_files(
+    account: &Account,
+    hosts: &[(Ipv4Addr, Name)],
+    users: &BTreeMap<&str, u32>,
+) -> Vec<TextFile> {
     let Account { uid, home, shell } = account;
     let (home, shell) = (home.display(), shell.display());
     let file = |name: &str, mode, text| TextFile {
@@ -127,6 +133,11 @@ pub fn etc_files(account: &Account, hosts: &[(Ipv4Addr, Name)]) -> Vec<TextFile>
         .iter()
         .map(|(address, name)| format!("{address} {name}\n"))
         .collect();
+    let (mut logins, mut groups) = (String::new(), String::new());
+    for (name, id) in users {
+        logins += &format!("{name}:x:{id}:{id}:{name}:/nonexistent:/usr/sbin/nologin\n");
+        groups += &format!("{name}:x:{id}:\n");
+    }
     vec![
         file(
             "passwd",
@@ -135,13 +146,14 @@ pub fn etc_files(account: &Account, hosts: &[(Ipv4Addr, Name)]) -> Vec<TextFile>
                 "root:x:0:0:root:/root:/bin/sh\n\
                  {USER}:x:{uid}:{uid}:nsplay:{home}:{shell}\n\
                  sshd:x:65533:65533:sshd:/run/sshd:/usr/sbin/nologin\n\
-                 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+                 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n\
+                 {logins}"
             ),
         ),
         file(
             "group",
             0o644,
-            format!("root:x:0:\n{USER}:x:{uid}:\nsshd:x:65533:\nnogroup:x:65534:\n"),
+            format!("root:x:0:\n{USER}:x:{uid}:\nsshd:x:65533:\nnogroup:x:65534:\n{groups}"),
         ),
         // `!` would lock the account for keys too (sshd without PAM, 9.2); `*` only has no password.
         file(
@@ -219,6 +231,7 @@ pub fn tidy(line: &str, peer: SocketAddrV4) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::{Path, PathBuf};
 
     use insta::assert_snapshot;
@@ -267,7 +280,11 @@ mod tests {
             shell: PathBuf::from("/bin/bash"),
         };
         let hosts = [("192.168.25.4".parse().unwrap(), Name::new("ssh").unwrap())];
-        assert_snapshot!(whole(&etc_files(&account, &hosts)));
+        assert_snapshot!(whole(&etc_files(
+            &account,
+            &hosts,
+            &BTreeMap::from([("games", 5)])
+        )));
     }
 
     #[test]

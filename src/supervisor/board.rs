@@ -98,14 +98,14 @@ impl Board {
 fn members(plan: &Plan) -> Vec<Member> {
     let lab = &plan.lab;
     let since = crate::journal::now();
-    let member = |name: &Name, what: &str, state, address, published: Option<_>| Member {
+    let member = |name: &Name, what: &str, state, address, published: Vec<_>| Member {
         name: name.clone(),
         what: what.to_owned(),
         state,
         address,
         since,
         restarts: 0,
-        published: published.into_iter().collect(),
+        published,
         identify: false,
     };
     let mut members = Vec::new();
@@ -120,8 +120,14 @@ fn members(plan: &Plan) -> Vec<Member> {
         ));
     }
     for node in &lab.nodes {
-        members.push(member(&node.name, QEMU, State::Off, node.address, node.vnc));
-        let bmc = node.bmc.publish;
+        members.push(member(
+            &node.name,
+            QEMU,
+            State::Off,
+            node.address,
+            node.vnc.into_iter().collect(),
+        ));
+        let bmc = node.bmc.publish.into_iter().collect();
         members.push(member(
             &node.name,
             "ipmi_sim",

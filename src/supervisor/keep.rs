@@ -7,7 +7,6 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::chown;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::beside::Beside;
 use super::probe;
 use super::sensors::Sensors;
 use crate::event::What;
@@ -183,16 +183,14 @@ async fn once(
     let user = match program.user {
         User::Root => None,
         User::Member => Some(with.user),
+        User::Host(user) => Some(user),
     };
     write_files(program, user)?;
     let netns = with.host.members.get(member)?;
     let spawned = process::spawn(&Spawn {
         argv: &program.argv,
         env: &program.env,
-        folder: program
-            .own
-            .as_ref()
-            .map_or(Path::new("/"), |own| &own.folder),
+        folder: program.folder(),
         netns: netns.as_fd(),
         user,
         groups: &[],
@@ -232,18 +230,21 @@ async fn once(
             if awaited.as_ref().is_some_and(|text| line.contains(text)) {
                 printed.notify_one();
             }
-            let mut last = last.borrow_mut();
-            if last.len() == LAST_LINES {
-                last.pop_front();
-            }
-            last.push_back(line.clone());
+            remember(&last, line.clone());
             journal.line(&member, format!("{prefix}{line}"));
         }))
     });
+    let heard = Rc::clone(&last);
+    let beside = Beside {
+        program,
+        user,
+        host: &with.host,
+        show: Rc::new(move |line| remember(&heard, line)),
+    };
     let (how, had_answered) = tokio::select! {
         biased;
         exit = child.wait() => (exit.to_string(), false),
-        in_time = answers(program, with, &printed) => {
+        in_time = answers(with, &beside, &printed) => {
             if !in_time {
                 child.signal(Signal::SIGKILL);
                 child.wait().await;
@@ -265,7 +266,7 @@ async fn once(
             }
             tokio::select! {
                 exit = child.wait() => (exit.to_string(), true),
-                () = falls_silent(program, with, &printed) => {
+                () = falls_silent(with, &beside, &printed) => {
                     child.signal(Signal::SIGKILL);
                     child.wait().await;
                     ("answered no more, and was killed".to_owned(), true)
@@ -289,10 +290,13 @@ async fn once(
 }
 
 /// Waits until a program answers; false when it should have by now.
-async fn answers(program: &Program, with: &Keep, printed: &Notify) -> bool {
+async fn answers(with: &Keep, beside: &Beside<'_>, printed: &Notify) -> bool {
     loop {
-        let answered = probe::answered(&program.ready, with.marks, printed);
-        if timeout(ready_within(program), answered).await.is_ok() {
+        let answered = probe::answered(beside, with.marks, printed);
+        if timeout(ready_within(beside.program), answered)
+            .await
+            .is_ok()
+        {
             return true;
         }
         if !(with.excused)() {
@@ -304,13 +308,13 @@ async fn answers(program: &Program, with: &Keep, printed: &Notify) -> bool {
 /// Waits until a program that has answered does so no more: it was stopped, or is stuck.
 ///
 /// A service of the user's own may be busy, or in a debugger, for as long as it likes.
-async fn falls_silent(program: &Program, with: &Keep, printed: &Notify) {
-    if program.own.is_some() {
+async fn falls_silent(with: &Keep, beside: &Beside<'_>, printed: &Notify) {
+    if beside.program.own.is_some() {
         return std::future::pending().await;
     }
     loop {
         sleep(ASK_EVERY).await;
-        if !answers(program, with, printed).await {
+        if !answers(with, beside, printed).await {
             return;
         }
     }
@@ -336,8 +340,18 @@ fn awaited(program: &Program) -> Option<String> {
         | Probe::Rmcp(_)
         | Probe::Started
         | Probe::Tcp(_)
-        | Probe::Get(..) => None,
+        | Probe::Get(..)
+        | Probe::Exec(_) => None,
     }
+}
+
+/// Keeps `line` as the last of [`LAST_LINES`].
+fn remember(last: &RefCell<VecDeque<String>>, line: String) {
+    let mut last = last.borrow_mut();
+    if last.len() == LAST_LINES {
+        last.pop_front();
+    }
+    last.push_back(line);
 }
 
 /// The last lines of a program, as the end of a sentence.

@@ -3,6 +3,7 @@
 //! Its network namespace is the fabric. When it ends, for whatever reason,
 //! the kernel ends every process of the lab and drops its namespaces.
 
+mod beside;
 mod board;
 mod control;
 mod gate;

@@ -11,6 +11,7 @@ use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::beside::Beside;
 use crate::program::Probe;
 use crate::service::{ProbeMarks, httpd};
 
@@ -32,16 +33,18 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// A page may take as long as a client would wait for it.
 const PAGE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Waits until `probe` is answered, for ever: the caller has the deadline.
+/// Waits until a program is ready, for ever: the caller has the deadline.
 ///
 /// `printed` hears of the line that [`Probe::Log`] waits for.
-pub async fn answered(probe: &Probe, marks: ProbeMarks, printed: &Notify) {
+pub async fn answered(beside: &Beside<'_>, marks: ProbeMarks, printed: &Notify) {
+    let probe = &beside.program.ready;
     let mut patience = match probe {
         Probe::Dhcp { .. } | Probe::Rmcp(_) => FIRST_ANSWER_WITHIN,
         Probe::Http(_) | Probe::Ssh(_) | Probe::Tcp(_) => ANSWER_WITHIN,
         Probe::Get(..) => PAGE_WITHIN,
         Probe::Started => return,
         Probe::Log(_) => return printed.notified().await,
+        Probe::Exec(command) => return beside.succeeds(command).await,
     };
     loop {
         let attempt = async {
@@ -52,7 +55,7 @@ pub async fn answered(probe: &Probe, marks: ProbeMarks, printed: &Notify) {
                 Probe::Rmcp(at) => rmcp(*at).await,
                 Probe::Tcp(at) => TcpStream::connect(at).await.map(drop),
                 Probe::Get(at, path) => get(*at, path).await,
-                Probe::Started | Probe::Log(_) => Ok(()),
+                Probe::Started | Probe::Log(_) | Probe::Exec(_) => Ok(()),
             }
         };
         match timeout(patience, attempt).await {

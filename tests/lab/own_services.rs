@@ -93,6 +93,62 @@ fn a_service_has_a_user_without_rights_and_the_environment_that_the_file_says() 
 }
 
 #[test]
+fn a_service_runs_as_the_user_of_the_host_that_the_file_names() {
+    let host = Host::new();
+    write(
+        &host,
+        "[service.games]\ncommand = [\"sh\", \"-c\", \"id -u; id -un; touch ~/x && echo at home\"]\n\
+         user = \"games\"\nrestart = \"never\"\n\
+         [service.number]\ncommand = [\"sh\", \"-c\", \"grep CapEff /proc/self/status; id -u\"]\n\
+         user = 4711\nrestart = \"never\"\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    host.prints("games", "at home", 1);
+    host.prints("number", "4711", 1);
+    assert_eq!(host.lines("games"), ["5", "games", "at home"]);
+    assert_eq!(host.lines("number"), ["CapEff: 0000000000000000", "4711"]);
+    host.nsplay(&["down"]).ok();
+    write(
+        &host,
+        "[service.a]\ncommand = [\"true\"]\nuser = \"no-such-user\"\n",
+    );
+    host.nsplay(&["up", "-d"])
+        .fails(2, &["service `a`: this host has no user `no-such-user`"]);
+}
+
+#[test]
+fn a_service_is_ready_when_a_command_beside_it_succeeds() {
+    let host = Host::new();
+    host.write("data/schema", "");
+    write(
+        &host,
+        r#"
+        [service.store]
+        command = ["sh", "-c", "sleep 1; touch ~/migrated; exec sleep 1000"]
+        folder = "data"
+        ready = "exec:test -e schema -a -e ~/migrated"
+        "#,
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    assert_eq!(ready(&host), ["store"]);
+    host.nsplay(&["down"]).ok();
+    // What the command says is told, and one that hangs goes with the service.
+    write(
+        &host,
+        "[service.never]\ncommand = [\"sleep\", \"1000\"]\nready_within = \"2s\"\n\
+         ready = \"exec:echo no table yet; sleep 4712; true\"\n",
+    );
+    host.nsplay(&["up", "-d"]).fails(
+        1,
+        &[
+            "`never`: sleep did not make `echo no table yet; sleep 4712; true` succeed within 2 s",
+            "no table yet",
+        ],
+    );
+    assert!(host.processes("sleep 4712").is_empty());
+}
+
+#[test]
 fn services_start_when_those_that_they_wait_for_are_ready() {
     let host = Host::new();
     // The first name in the alphabet waits for the last, which takes its time to say so.

@@ -161,7 +161,7 @@ impl Sandbox {
             .args(program.env.iter().map(|(k, v)| format!("{k}={v}")));
         command.arg("setpriv");
         match program.user {
-            User::Member => {
+            User::Member | User::Host(_) => {
                 let id = member.to_string();
                 command.args([
                     "--reuid",
@@ -331,6 +331,7 @@ fn owner(user: User) -> u32 {
     match user {
         User::Root => 0,
         User::Member => MEMBER,
+        User::Host(user) => user,
     }
 }
 

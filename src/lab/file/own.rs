@@ -13,7 +13,7 @@ use super::render::{key, quoted};
 use super::report::{Notes, shown};
 use super::spell::NodeFile;
 use super::value::{self, spell_duration};
-use super::walk::{Item, Read, Table, Wrong, either, nearest};
+use super::walk::{At, Item, Read, Table, Wrong, either, nearest};
 use crate::lab::own::{OwnService, Published, Readiness, Restart, Transport};
 use crate::lab::{Name, Root};
 
@@ -21,6 +21,7 @@ use crate::lab::{Name, Root};
 pub(super) const OWN: &[&str] = &[
     "command",
     "env",
+    "user",
     "folder",
     "address",
     "publish",
@@ -44,8 +45,9 @@ pub(super) struct OwnFile {
     pub(super) address: Read<Ipv4Addr>,
     command: Read<Vec<(String, usize)>>,
     env: Vec<(String, String)>,
+    user: Read<String>,
     folder: Read<PathBuf>,
-    publish: Read<Option<Published>>,
+    publish: Read<Vec<(Option<Published>, usize)>>,
     ready: Read<Readiness>,
     ready_within: Read<Duration>,
     after: Read<Vec<(Name, usize)>>,
@@ -89,8 +91,9 @@ pub(super) fn spell(lab: &Table, folders: &[&Path], notes: &Notes) -> Vec<OwnFil
             address: table.read("address", value::address),
             command: table.read_list("command", "[\"busybox\", \"nc\", \"-l\"]", word),
             env: env(&table, &scope, notes),
+            user: table.read("user", user),
             folder: table.read_at("folder", |v, at| folder(v, folders[notes.file_of(at)])),
-            publish: table.read("publish", publish),
+            publish: table.read_one_or_more("publish", publish),
             ready: table.read("ready", ready),
             ready_within: table.read("ready_within", within),
             after: after(&table),
@@ -137,6 +140,26 @@ fn env(table: &Table, scope: &str, notes: &Notes) -> Vec<(String, String)> {
     }
     env.sort();
     env
+}
+
+/// A user of this host, by name or number.
+fn user(value: &DeValue) -> Result<String, Wrong> {
+    let want = || Wrong::want("a user of this host, by name or number");
+    let typed = match (value.as_str(), value.as_integer()) {
+        (Some(typed), _) => typed.to_owned(),
+        (None, Some(number)) => number.as_str().to_owned(),
+        (None, None) => return Err(want()),
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if typed.is_empty() || typed.starts_with('-') || !typed.bytes().all(plain) {
+        return Err(want());
+    }
+    match typed == "root" || typed.parse() == Ok(0_u32) {
+        true => {
+            Err(want().hint("the lab's services are not root: what needs root belongs in a node"))
+        }
+        false => Ok(typed),
+    }
 }
 
 fn folder(value: &DeValue, from: &Path) -> Result<PathBuf, Wrong> {
@@ -188,7 +211,8 @@ fn port_number(text: &str) -> Option<u16> {
 fn ready(value: &DeValue) -> Result<Readiness, Wrong> {
     let want = || {
         Wrong::want(
-            "\"tcp:PORT\", \"http:PORT/PATH\", \"log:TEXT\" of a line that it prints, or \"none\"",
+            "\"tcp:PORT\", \"http:PORT/PATH\", \"log:TEXT\" of a line that it prints, \
+             \"exec:COMMAND\" of a shell, or \"none\"",
         )
     };
     let typed = value.as_str().ok_or_else(want)?;
@@ -207,6 +231,9 @@ fn ready(value: &DeValue) -> Result<Readiness, Wrong> {
         }
         Some(("log", text)) if !text.is_empty() && !text.contains('\n') => {
             Some(Readiness::Log(text.to_owned()))
+        }
+        Some(("exec", command)) if !command.trim().is_empty() && !command.contains('\0') => {
+            Some(Readiness::Exec(command.to_owned()))
         }
         _ => None,
     };
@@ -241,38 +268,49 @@ fn service(file: OwnFile, address: Ipv4Addr, ports: &mut Ports, notes: &Notes) -
     let folder = file.folder.or_else(PathBuf::new);
     let folder = Some(folder.value).filter(|path| !path.as_os_str().is_empty());
     check_command(&file.command, folder.is_some(), &who, file.at, notes);
-    let publish = file.publish.or(None);
-    let protocol = match publish.value {
-        Some(Published {
-            transport: Transport::Udp,
-            ..
-        }) => Protocol::Udp,
-        Some(_) | None => Protocol::Tcp,
-    };
-    let host = Item {
-        value: publish.value.map(|publish| publish.host),
-        at: publish.at,
-    };
-    let inside = publish
-        .value
-        .map(|publish| format!(":{}/{}", publish.port, publish.transport));
-    ports.take_for(&who, "publish", protocol, host, inside.unwrap_or_default());
-    let by_port = || match publish.value {
-        Some(publish) if publish.transport == Transport::Tcp => Readiness::Tcp(publish.port),
-        Some(_) | None => Readiness::Started,
+    let publish = published(file.publish, &who, ports);
+    let by_port = || {
+        let is_tcp = |publish: &&Published| publish.transport == Transport::Tcp;
+        let first = publish.iter().find(is_tcp);
+        first.map_or(Readiness::Started, |publish| Readiness::Tcp(publish.port))
     };
     OwnService {
         address,
         command: names(file.command),
         env: file.env,
         folder,
-        publish: publish.value,
         ready: file.ready.or_else(by_port).value,
+        user: Some(file.user.or_else(String::new).value).filter(|user| !user.is_empty()),
+        publish,
         ready_within: file.ready_within.or(READY_WITHIN).value,
         after: names(file.after),
         restart: file.restart.or(Restart::Always).value,
         name: file.name,
     }
+}
+
+/// The ports that the service `who` publishes.
+fn published(
+    read: Read<Vec<(Option<Published>, usize)>>,
+    who: &str,
+    ports: &mut Ports,
+) -> Vec<Published> {
+    let mut all = Vec::new();
+    for (publish, at) in read.or_else(Vec::new).value {
+        let Some(publish) = publish else { continue };
+        let protocol = match publish.transport {
+            Transport::Tcp => Protocol::Tcp,
+            Transport::Udp => Protocol::Udp,
+        };
+        let host = Item {
+            value: Some(publish.host),
+            at: At::File(at),
+        };
+        let inside = format!(":{}/{}", publish.port, publish.transport);
+        ports.take_for(who, "publish", protocol, host, inside);
+        all.push(publish);
+    }
+    all
 }
 
 /// A list without its places.
@@ -412,13 +450,20 @@ pub(super) fn render(out: &mut String, service: &OwnService) -> fmt::Result {
     writeln!(out, "\n[service.{}]", service.name)?;
     writeln!(out, "command = {}", list(&service.command))?;
     writeln!(out, "env = {{ {} }}", env.join(", "))?;
+    if let Some(user) = &service.user {
+        writeln!(out, "user = {}", quoted(user))?;
+    }
     if let Some(folder) = &service.folder {
         writeln!(out, "folder = {}", quoted(folder.display()))?;
     }
     writeln!(out, "address = {}", quoted(service.address))?;
-    match &service.publish {
-        Some(publish) => writeln!(out, "publish = {}", quoted(publish))?,
-        None => writeln!(out, "publish = false")?,
+    match service.publish.as_slice() {
+        [] => writeln!(out, "publish = false")?,
+        [publish] => writeln!(out, "publish = {}", quoted(publish))?,
+        more => {
+            let words: Vec<_> = more.iter().map(Published::to_string).collect();
+            writeln!(out, "publish = {}", list(&words))?;
+        }
     }
     writeln!(out, "ready = {}", quoted(&service.ready))?;
     let within = spell_duration(service.ready_within);

@@ -86,9 +86,13 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         }
         ("service.NAME", "folder") => json!({ "type": "string", "minLength": 1 }),
         ("service.NAME", "publish") => {
-            or_false(text(&format!("{SOCKET}:[0-9]{{1,5}}(/(tcp|udp))?")))
+            let one = text(&format!("{SOCKET}:[0-9]{{1,5}}(/(tcp|udp))?"));
+            or_false(json!({ "anyOf": [one, list(one.clone())] }))
         }
-        ("service.NAME", "ready") => text("none|tcp:[0-9]{1,5}|http:[0-9]{1,5}(/[!-~]*)?|log:.+"),
+        ("service.NAME", "ready") => {
+            text("none|tcp:[0-9]{1,5}|http:[0-9]{1,5}(/[!-~]*)?|(log|exec):.+")
+        }
+        ("service.NAME", "user") => json!({ "type": ["string", "integer"] }),
         ("service.NAME", "ready_within") => text(DURATION),
         ("service.NAME", "restart") => choice(&Restart::ALL),
         (_, "after") => list(text(NAME)),

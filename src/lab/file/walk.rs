@@ -190,6 +190,22 @@ impl<'a> Table<'a> {
         Read::Given(list, value.span().start)
     }
 
+    /// Reads the one value of `key`, or each element of the array that it is, with `parse`.
+    pub(super) fn read_one_or_more<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&DeValue) -> Result<T, Wrong>,
+    ) -> Read<Vec<(T, usize)>> {
+        match self.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Array(_)) => self.read_list(key, "", parse),
+            Some(_) | None => match self.read(key, parse) {
+                Read::Absent => Read::Absent,
+                Read::Bad => Read::Bad,
+                Read::Given(one, at) => Read::Given(vec![(one, at)], at),
+            },
+        }
+    }
+
     /// The tables of the list `key`, each with its byte; what is no table is noted.
     pub(super) fn read_tables(&self, key: &str, example: &str) -> Vec<(&'a DeTable<'a>, usize)> {
         let Some(value) = self.get(key) else {
