@@ -280,7 +280,7 @@ fn units_are_read_as_they_are_written() {
 fn a_node_without_a_disk_boots_from_the_network() {
     let lab = lab("[node.a]\ndisk = false\nfirmware = \"uefi\"\nnic = \"rtl8139\"");
     assert_eq!(lab.nodes[0].disk_mib, None);
-    assert_eq!(lab.nodes[0].boot, [BootDevice::Network]);
+    assert_eq!(lab.nodes[0].boot, [BootDevice::Network(1)]);
     assert_eq!(lab.nodes[0].firmware, Firmware::Uefi);
     assert_eq!(lab.nodes[0].nic, NicModel::Rtl8139);
 }

@@ -5,6 +5,7 @@
 
 pub mod fault;
 pub mod file;
+pub mod hardware;
 pub mod mac;
 pub mod name;
 pub mod own;
@@ -19,6 +20,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 pub use fault::Fault;
+pub use hardware::BootDevice;
 pub use mac::Mac;
 pub use name::{LinkName, Name};
 pub use own::OwnService;
@@ -260,16 +262,6 @@ pub enum Firmware {
     Uefi,
 }
 
-/// Something that firmware can boot from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BootDevice {
-    /// PXE over the NIC.
-    Network,
-    /// The disk.
-    Disk,
-}
-
 /// How a guest's instructions are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -407,5 +399,4 @@ spelled!(Privilege {
     Administrator => "administrator",
 });
 spelled!(Firmware { Bios => "bios", Uefi => "uefi" });
-spelled!(BootDevice { Network => "network", Disk => "disk" });
 spelled!(Accel { Auto => "auto", Kvm => "kvm", Tcg => "tcg" });

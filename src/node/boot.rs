@@ -70,13 +70,18 @@ enum Selected {
 }
 
 fn selected(flags: [u8; 5], node: &Node) -> Selected {
+    // Of several, the one that the node would boot from first.
+    let first = |of_kind: fn(&BootDevice) -> bool| node.boot.iter().copied().find(of_kind);
+    let network = first(|device| matches!(device, BootDevice::Network(_)));
+    let disk = first(|device| matches!(device, BootDevice::Disk(_)));
+    let disk = disk.unwrap_or(BootDevice::Disk(1));
     match flags[1] >> 2 & 0xf {
         0 => Selected::Nothing,
-        1 => Selected::Device(BootDevice::Network, ""),
+        1 => Selected::Device(network.unwrap_or(BootDevice::Network(1)), ""),
         2 | 3 if node.disk_mib.is_none() => Selected::Missing("a disk, which it does not have"),
-        2 => Selected::Device(BootDevice::Disk, ""),
+        2 => Selected::Device(disk, ""),
         // The mode is the operating system's to know.
-        3 => Selected::Device(BootDevice::Disk, "; there is no safe mode"),
+        3 => Selected::Device(disk, "; there is no safe mode"),
         4 => Selected::Missing("a diagnostic partition, which it does not have"),
         5 => Selected::Missing("a CD, which it does not have"),
         6 => Selected::Missing("the firmware's setup, which cannot be entered this way"),
@@ -206,7 +211,9 @@ impl BootOptions {
 mod tests {
     use super::*;
     use crate::lab::file::{Origin, load};
-    use BootDevice::{Disk, Network};
+
+    const NETWORK: BootDevice = BootDevice::Network(1);
+    const DISK: BootDevice = BootDevice::Disk(1);
 
     fn node(firmware: Firmware, boot: &[BootDevice]) -> Node {
         let lab = load("[node.node1]\n", &Origin::built_in(None)).unwrap();
@@ -223,10 +230,10 @@ mod tests {
 
     #[test]
     fn a_one_time_choice_is_spent_by_one_boot() {
-        let (node, now) = (node(Firmware::Bios, &[Network, Disk]), Instant::now());
+        let (node, now) = (node(Firmware::Bios, &[NETWORK, DISK]), Instant::now());
         let mut options = told(VALID, 2);
         let boot = options.next(&node, now);
-        assert_eq!((&boot.order[..], boot.once), (&[Disk, Network][..], true));
+        assert_eq!((&boot.order[..], boot.once), (&[DISK, NETWORK][..], true));
         assert!(options.waits(now));
         options.spend();
         assert!(!options.waits(now));
@@ -236,27 +243,27 @@ mod tests {
 
     #[test]
     fn a_persistent_choice_stays() {
-        let (node, now) = (node(Firmware::Bios, &[Disk]), Instant::now());
+        let (node, now) = (node(Firmware::Bios, &[DISK]), Instant::now());
         let mut options = told(VALID | PERSISTENT, 1);
         for _ in 0..2 {
             let boot = options.next(&node, now);
-            assert_eq!((&boot.order[..], boot.once), (&[Network, Disk][..], false));
+            assert_eq!((&boot.order[..], boot.once), (&[NETWORK, DISK][..], false));
             options.spend();
         }
     }
 
     #[test]
     fn what_a_node_cannot_do_is_said_and_leaves_its_usual_order() {
-        let mut bare = node(Firmware::Uefi, &[Network]);
+        let mut bare = node(Firmware::Uefi, &[NETWORK]);
         for selector in [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15] {
             let boot =
-                told(VALID, selector).next(&node(Firmware::Bios, &[Network, Disk]), Instant::now());
-            assert_eq!(boot.order == [Network, Disk], selector != 3, "{selector}");
+                told(VALID, selector).next(&node(Firmware::Bios, &[NETWORK, DISK]), Instant::now());
+            assert_eq!(boot.order == [NETWORK, DISK], selector != 3, "{selector}");
             assert!(boot.says.is_some(), "{selector}");
         }
         bare.disk_mib = None;
         let boot = told(VALID | EFI, 2).next(&bare, Instant::now());
-        assert_eq!(boot.order, [Network]);
+        assert_eq!(boot.order, [NETWORK]);
         assert!(
             boot.says
                 .unwrap()
@@ -274,9 +281,9 @@ mod tests {
             (Firmware::Uefi, VALID | EFI, None),
             (Firmware::Uefi, VALID, Some("no PC-compatible boot")),
         ] {
-            let node = node(firmware, &[Network, Disk]);
+            let node = node(firmware, &[NETWORK, DISK]);
             let boot = told(flags, 2).next(&node, Instant::now());
-            assert_eq!(boot.order, [Disk, Network]);
+            assert_eq!(boot.order, [DISK, NETWORK]);
             let said = boot.says.unwrap();
             assert_eq!(said.contains("; "), says.is_some(), "{said}");
             assert!(said.contains(says.unwrap_or_default()), "{said}");

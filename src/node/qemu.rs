@@ -119,7 +119,7 @@ impl Machine {
                 "{},id=nic0,netdev=net0,mac={}{}",
                 nic(node.nic),
                 node.mac,
-                at(BootDevice::Network)
+                at(BootDevice::Network(1))
             ),
         );
         if node.disk_mib.is_some() {
@@ -134,7 +134,7 @@ impl Machine {
                 "-device",
                 format!(
                     "ide-hd,id=disk0,drive=disk0,bus=ide.0{}",
-                    at(BootDevice::Disk)
+                    at(BootDevice::Disk(1))
                 ),
             );
         }

@@ -195,7 +195,11 @@ fn node(
     let vnc = file.vnc.or_else(|| first(5901));
     let publish = file.publish.or_else(|| first(623));
     let mac = default_mac(&file.name, lab);
-    let has_disk = !matches!(file.disk_mib, Read::Given(None, _));
+    let bootable = Bootable {
+        nics: 1,
+        disks: usize::from(!matches!(file.disk_mib, Read::Given(None, _))),
+        cdroms: 0,
+    };
     let profile = file.profile;
     Node {
         address,
@@ -205,7 +209,7 @@ fn node(
         nic: file.nic.or(NicModel::E1000e).value,
         mac: file.mac.or(mac).value,
         firmware: file.firmware.or(Firmware::Bios).value,
-        boot: boot(file.boot, has_disk, &who, notes),
+        boot: boot(file.boot, &bootable, &who, notes),
         fast_boot: file.fast_boot.or(true).value,
         accel: file.accel.or(Accel::Auto).value,
         power_on: file.power_on.or(true).value,
@@ -275,16 +279,45 @@ fn users(files: Vec<UserFile>, administrator: &str, bmc: &str, notes: &Notes) ->
     users
 }
 
+/// How many devices of each kind a node has to boot from.
+struct Bootable {
+    nics: usize,
+    disks: usize,
+    cdroms: usize,
+}
+
+impl Bootable {
+    /// How many there are of the kind of `device`, its number among them, what one is called, and
+    /// how a node gets one.
+    fn find(&self, device: BootDevice) -> (usize, u8, &'static str, &'static str) {
+        match device {
+            BootDevice::Network(number) => (self.nics, number, "NIC", "leave it out here"),
+            BootDevice::Disk(number) => (
+                self.disks,
+                number,
+                "disk",
+                "give it one, such as disk = \"8GiB\", or leave it out here",
+            ),
+            BootDevice::Cdrom => (
+                self.cdroms,
+                1,
+                "CD drive",
+                "give it one, such as iso = \"install.iso\", or leave it out here",
+            ),
+        }
+    }
+}
+
 fn boot(
     read: Read<Vec<(BootDevice, usize)>>,
-    has_disk: bool,
+    has: &Bootable,
     who: &str,
     notes: &Notes,
 ) -> Vec<BootDevice> {
     let Read::Given(list, at) = read else {
-        return match has_disk {
-            true => vec![BootDevice::Network, BootDevice::Disk],
-            false => vec![BootDevice::Network],
+        return match has.disks {
+            0 => vec![BootDevice::Network(1)],
+            _ => vec![BootDevice::Network(1), BootDevice::Disk(1)],
         };
     };
     if list.is_empty() {
@@ -293,12 +326,17 @@ fn boot(
         notes.add(Some(at), message, Some(hint.to_owned()));
     }
     for (n, (device, at)) in list.iter().enumerate() {
+        let (count, number, what, hint) = has.find(*device);
         if list[..n].iter().any(|(earlier, _)| earlier == device) {
             let message = format!("{who}: `boot` names \"{device}\" twice");
             notes.add(Some(*at), message, None);
-        } else if *device == BootDevice::Disk && !has_disk {
-            let message = format!("{who}: `boot` names \"disk\", but it has none (disk = false)");
-            let hint = "give it a disk, such as disk = \"8GiB\", or leave \"disk\" out here";
+        } else if usize::from(number) > count {
+            let many = match count {
+                0 => format!("no {what}"),
+                1 => format!("one {what}"),
+                count => format!("{count} {what}s"),
+            };
+            let message = format!("{who}: `boot` names \"{device}\", but it has {many}");
             notes.add(Some(*at), message, Some(hint.to_owned()));
         }
     }

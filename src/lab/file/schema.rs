@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::fleet::MOST_NODES;
 use super::spell::{DEFAULTS, KEYS};
 use crate::lab::own::Restart;
-use crate::lab::{Accel, BootDevice, Firmware, HttpServer, NicModel, Privilege};
+use crate::lab::{Accel, Firmware, HttpServer, NicModel, Privilege};
 
 /// What describes each key, row by row.
 const MANUAL: &str = include_str!("../../../docs/lab-file.md");
@@ -118,7 +118,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "serial" | "asset_tag") => text(&format!("{FIELD}|.*[{{].*")),
         (_, "manufacturer" | "product" | "part_number") => text(FIELD),
         (_, "user" | "password") => text(CREDENTIAL),
-        ("node.NAME", "boot") => list(choice(&BootDevice::ALL)),
+        ("node.NAME", "boot") => list(text("network[0-9]*|disk[0-9]*|cdrom")),
         ("", "include") => list(json!({ "type": "string" })),
         (_, "server") => choice(&HttpServer::ALL),
         (_, "nic") => choice(&NicModel::ALL),

@@ -356,9 +356,7 @@ fn node(
         nic: table.read("nic", |v| value::choice(v, &NicModel::ALL)),
         mac: table.read_at("mac", |v, at| seat.mac(v, at)),
         firmware: table.read("firmware", |v| value::choice(v, &Firmware::ALL)),
-        boot: table.read_list("boot", "[\"network\", \"disk\"]", |v| {
-            value::choice(v, &BootDevice::ALL)
-        }),
+        boot: table.read_list("boot", "[\"network\", \"disk\"]", value::boot_device),
         fast_boot: table.read("fast_boot", value::boolean),
         accel: table.read("accel", |v| value::choice(v, &Accel::ALL)),
         power_on: table.read("power", value::power),

@@ -13,7 +13,7 @@ use super::report::shown;
 use super::walk::{Wrong, either, nearest};
 use crate::lab::mac::BadMac;
 use crate::lab::profile::Thousandths;
-use crate::lab::{Mac, Name, Root};
+use crate::lab::{BootDevice, Mac, Name, Root};
 
 /// The spelling of [`Root::Embedded`].
 pub(super) const BUILT_IN: &str = "built-in";
@@ -328,6 +328,25 @@ pub(super) fn boot_target(value: &DeValue) -> Result<String, Wrong> {
 /// Whether a boot target stands by itself, without the lab's web server.
 pub(super) fn is_url(target: &str) -> bool {
     target.contains("://")
+}
+
+/// Something that firmware can boot from.
+pub(super) fn boot_device(value: &DeValue) -> Result<BootDevice, Wrong> {
+    const WORDS: [&str; 3] = ["network", "disk", "cdrom"];
+    let want = || {
+        let words = either(&WORDS, '"');
+        Wrong::want(format!("{words}, or one with a number such as \"disk2\""))
+    };
+    let typed = value.as_str().ok_or_else(want)?;
+    typed.parse().map_err(|_| {
+        let kind = typed.trim_end_matches(|c: char| c.is_ascii_digit());
+        let number = &typed[kind.len()..];
+        match (nearest(kind, &WORDS), number) {
+            (Some(near), "") => want().hint(format!("did you mean \"{near}\"?")),
+            (Some(near), "0" | "1") => want().hint(format!("the first one is \"{near}\"")),
+            (Some(_) | None, _) => want(),
+        }
+    })
 }
 
 /// A text of an inventory area.
