@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::lab::profile::{SensorKind, Thousandths};
-use crate::lab::{Identity, Lab, Name, Node};
+use crate::lab::{Identity, Lab, Name, Nic, Node};
 use crate::node::Power;
 
 /// A node, as `nsplay inspect` shows it.
@@ -29,10 +29,8 @@ pub struct Inspection {
     pub memory_mib: u32,
     /// Size of the disk in MiB.
     pub disk_mib: Option<u64>,
-    /// The kind of its NIC.
-    pub nic: String,
-    /// The MAC address of its NIC.
-    pub mac: String,
+    /// Its network cards.
+    pub nics: Vec<Nic>,
     /// The firmware that starts it.
     pub firmware: String,
     /// What SMBIOS says of that firmware: vendor, version, date.
@@ -103,8 +101,7 @@ impl Inspection {
             cpus: node.cpus,
             memory_mib: node.memory_mib,
             disk_mib: node.disk_mib,
-            nic: node.nic.to_string(),
-            mac: node.mac.to_string(),
+            nics: node.nics().cloned().collect(),
             firmware: node.firmware.to_string(),
             bios: [&bios.vendor, &bios.version, &bios.date].map(String::clone),
             bmc: Controller {
@@ -143,7 +140,17 @@ impl fmt::Display for Inspection {
             Some(mib) => line("Disk", &format_args!("{mib} MiB"))?,
             None => line("Disk", &"none")?,
         }
-        line("NIC", &format_args!("{}, {}", self.nic, self.mac))?;
+        for (n, nic) in (1..).zip(&self.nics) {
+            let key = match n {
+                1 => "NIC".to_owned(),
+                n => format!("NIC {n}"),
+            };
+            let mut text = format!("{}, {}, network {}", nic.model, nic.mac, nic.network);
+            if let Some(ip) = nic.ip {
+                text = format!("{text}, {ip} by DHCP");
+            }
+            line(&key, &text)?;
+        }
         let [vendor, version, date] = &self.bios;
         line("Firmware", &self.firmware)?;
         line(

@@ -3,11 +3,12 @@
 //! [`plan`] is pure: the same lab on a host with the same programs gives the
 //! same plan. `nsplay plan` prints it; the supervisor carries it out.
 
+mod network;
+
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::bmc::ipmi_sim::RMCP_PORT;
@@ -15,7 +16,7 @@ use crate::host::tools::Tools;
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::mount;
 use crate::lab::own::Transport;
-use crate::lab::{Firmware, Lab, LinkName, Mac, Name, Node, Root};
+use crate::lab::{Firmware, Lab, Mac, Name, Root};
 use crate::node::boot::Boot;
 use crate::node::qemu::{self, Machine};
 use crate::program::{Program, TextFile, User};
@@ -24,7 +25,9 @@ use crate::service::dnsmasq::{self, DnsmasqError};
 use crate::service::sshd::{self, Account};
 use crate::service::sshd_keys::Keys;
 use crate::service::{ProbeMarks, httpd, own};
-use crate::step::{Place, Step};
+use crate::step::Step;
+
+pub use network::{bmc_mac, fabric_mac};
 
 /// The first user that a member's programs run as.
 ///
@@ -119,10 +122,12 @@ impl Plan {
     /// What the supervisor's probes ask with.
     #[must_use]
     pub fn probe_marks(&self) -> ProbeMarks {
+        let ssh = self.lab.ssh.as_ref();
+        let network = ssh.map_or(&self.lab.network, |ssh| self.lab.network(&ssh.network));
         ProbeMarks {
             mac: Mac::derived(&format!("{}/probe", self.lab.name)),
             // The lowest port: no connection that is not a probe's comes from it.
-            ssh: SocketAddrV4::new(self.lab.network.gateway, 1),
+            ssh: SocketAddrV4::new(network.gateway, 1),
         }
     }
 }
@@ -142,14 +147,21 @@ fn user(lab: &Lab, member: &Name) -> u32 {
 pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError> {
     let dir = RunDir::new(&lab.name);
     let mut services = Vec::new();
-    if let (Some(dhcp), Some(binary)) = (&lab.dhcp, &tools.dnsmasq) {
-        services.push(dnsmasq::program(lab, dhcp, binary, tools.ipv6)?);
+    let dnsmasq = |dhcp| {
+        let binary = tools.dnsmasq.as_ref()?;
+        Some(dnsmasq::program(lab, dhcp, binary, tools.ipv6))
+    };
+    if let Some(program) = lab.dhcp.as_ref().and_then(dnsmasq) {
+        services.push(program?);
     }
     if let (Some(web), Some(found)) = (&lab.web, &tools.httpd) {
         services.push(httpd::program(web, found));
     }
     if let (Some(ssh), Some(binary)) = (&lab.ssh, &tools.sshd) {
         services.push(sshd::program(ssh, binary, keys));
+    }
+    for program in lab.more_dhcp.iter().filter_map(dnsmasq) {
+        services.push(program?);
     }
     services.extend(lab.own.iter().map(|service| own::program(service, tools)));
     let account = lab.ssh.as_ref().map(|ssh| Account {
@@ -166,11 +178,15 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
             .ovmf
             .clone()
             .filter(|_| node.firmware == Firmware::Uefi),
+        mtus: node
+            .nics()
+            .map(|nic| lab.network(&nic.network).mtu)
+            .collect(),
     });
     Ok(Plan {
         lab: lab.clone(),
         notes: tools.notes(lab),
-        network: network(lab, tools.ipv6),
+        network: network::steps(lab, tools.ipv6),
         etc: etc(lab, tools, account.as_ref()),
         account,
         shown: shown(tools),
@@ -226,167 +242,6 @@ fn etc(lab: &Lab, tools: &Tools, account: Option<&Account>) -> Vec<TextFile> {
     sshd::etc_files(account.unwrap_or(&nobody), &hosts, &named.collect())
 }
 
-/// The lab's network, as steps: the fabric, then each member.
-fn network(lab: &Lab, ipv6: bool) -> Vec<Step> {
-    let services = lab.services();
-    let names: Vec<&Name> = services
-        .iter()
-        .map(|seat| seat.name)
-        .chain(lab.nodes.iter().map(|node| &node.name))
-        .collect();
-    let (fabric, lab0) = (Place::Fabric, LinkName::fabric());
-    let mac = |seed: &str| Mac::derived(&format!("{}/{seed}", lab.name));
-    let mut steps: Vec<Step> = names
-        .iter()
-        .map(|name| Step::AddNetns((*name).clone()))
-        .collect();
-    if ipv6 {
-        steps.push(no_ipv6(&fabric));
-    }
-    steps.extend([
-        up(&fabric, LinkName::lo()),
-        Step::AddBridge {
-            place: fabric.clone(),
-            link: lab0.clone(),
-            mac: fabric_mac(lab),
-        },
-        address(&fabric, &lab0, lab.network.subnet, lab.network.gateway),
-    ]);
-    for name in &names {
-        let link = LinkName::of(name);
-        steps.push(Step::AddVeth {
-            link: link.clone(),
-            mac: mac(&format!("{name}/fabric")),
-            master: lab0.clone(),
-            member: (*name).clone(),
-            peer: LinkName::eth0(),
-            peer_mac: mac(name.as_str()),
-        });
-        steps.push(up(&fabric, link));
-    }
-    for seat in services {
-        let place = Place::Member(seat.name.clone());
-        let is_dhcp = lab
-            .dhcp
-            .as_ref()
-            .is_some_and(|dhcp| dhcp.name == *seat.name);
-        steps.extend(member(&place, ipv6 && !is_dhcp));
-        steps.push(address(
-            &place,
-            &LinkName::eth0(),
-            lab.network.subnet,
-            seat.address,
-        ));
-        if ipv6 && is_dhcp {
-            steps.push(advertiser(&place, lab.network.subnet));
-        }
-        steps.push(up(&place, LinkName::eth0()));
-        steps.push(default_route(&place, lab));
-    }
-    for node in &lab.nodes {
-        steps.extend(node_steps(node, lab, ipv6, bmc_mac(lab, &node.name)));
-    }
-    steps
-}
-
-/// The MAC address of the fabric's bridge, which is the lab's gateway.
-#[must_use]
-pub fn fabric_mac(lab: &Lab) -> Mac {
-    Mac::derived(&format!("{}/fabric", lab.name))
-}
-
-/// The MAC address of a node's bridge, which its BMC answers on.
-#[must_use]
-pub fn bmc_mac(lab: &Lab, node: &Name) -> Mac {
-    Mac::derived(&format!("{}/{node}/bmc", lab.name))
-}
-
-/// What every member's namespace has.
-fn member(place: &Place, without_ipv6: bool) -> Vec<Step> {
-    // A service that is not root may bind its well-known port.
-    let mut steps = vec![Step::SetSysctl {
-        place: place.clone(),
-        key: "net/ipv4/ip_unprivileged_port_start".to_owned(),
-        value: "0".to_owned(),
-    }];
-    if without_ipv6 {
-        steps.push(no_ipv6(place));
-    }
-    steps.push(up(place, LinkName::lo()));
-    steps
-}
-
-/// A node's namespace: the bridge that joins the member's link with the TAP device of the guest.
-fn node_steps(node: &Node, lab: &Lab, ipv6: bool, mac: Mac) -> Vec<Step> {
-    let place = Place::Member(node.name.clone());
-    let bridge = LinkName::br_bmc();
-    let mut steps = member(&place, ipv6);
-    steps.extend([
-        Step::AddBridge {
-            place: place.clone(),
-            link: bridge.clone(),
-            mac,
-        },
-        Step::SetMaster {
-            place: place.clone(),
-            link: LinkName::eth0(),
-            master: bridge.clone(),
-        },
-        Step::AddTap {
-            place: place.clone(),
-            link: LinkName::tap(),
-            master: bridge.clone(),
-        },
-        up(&place, LinkName::eth0()),
-        up(&place, LinkName::tap()),
-        address(&place, &bridge, lab.network.subnet, node.address),
-        default_route(&place, lab),
-    ]);
-    steps
-}
-
-fn up(place: &Place, link: LinkName) -> Step {
-    Step::SetUp {
-        place: place.clone(),
-        link,
-    }
-}
-
-fn address(place: &Place, link: &LinkName, subnet: Ipv4Net, address: Ipv4Addr) -> Step {
-    Step::AddAddress {
-        place: place.clone(),
-        link: link.clone(),
-        address: IpNet::V4(Ipv4Net::new_assert(address, subnet.prefix_len())),
-    }
-}
-
-/// The address from which dnsmasq advertises its network.
-fn advertiser(place: &Place, subnet: Ipv4Net) -> Step {
-    let [a, b, c, d, e, f, g, _] = dnsmasq::ula(subnet).segments();
-    let own = std::net::Ipv6Addr::new(a, b, c, d, e, f, g, 2);
-    Step::AddAddress {
-        place: place.clone(),
-        link: LinkName::eth0(),
-        address: IpNet::V6(Ipv6Net::new_assert(own, 64)),
-    }
-}
-
-fn default_route(place: &Place, lab: &Lab) -> Step {
-    Step::AddDefaultRoute {
-        place: place.clone(),
-        via: lab.network.gateway,
-    }
-}
-
-/// Without it each link would solicit routers and give itself an address.
-fn no_ipv6(place: &Place) -> Step {
-    Step::SetSysctl {
-        place: place.clone(),
-        key: "net/ipv6/conf/all/disable_ipv6".to_owned(),
-        value: "1".to_owned(),
-    }
-}
-
 /// The folders that are served.
 fn views(lab: &Lab, tools: &Tools) -> Vec<View> {
     let beside = |name: &Name, folder: &str| Program::dir(name).join(folder);
@@ -398,7 +253,7 @@ fn views(lab: &Lab, tools: &Tools) -> Vec<View> {
     .filter_map(|(name, file)| Some((PathBuf::from(name), file.clone()?)))
     .collect();
     let mut views = Vec::new();
-    if let Some(dhcp) = &lab.dhcp {
+    for dhcp in lab.dhcp_servers() {
         views.push(View {
             at: dnsmasq::root(dhcp),
             files: (beside(&dhcp.name, "tftproot"), dhcp.tftproot.clone()),
@@ -521,11 +376,11 @@ impl fmt::Display for Plan {
             writeln!(f, "\n# {name}: QEMU")?;
             // The descriptors have numbers when there are any; in a plan they follow the standard ones.
             let fds = qemu::Fds {
-                tap: 3,
-                qmp: 4,
-                serial: 5,
+                qmp: 3,
+                serial: 4,
+                taps: (5..).take(machine.mtus.len()).collect(),
             };
-            let argv = machine.argv(&Boot::usual(&machine.node), fds);
+            let argv = machine.argv(&Boot::usual(&machine.node), &fds);
             writeln!(f, "{}", command(name, self.user(name), &argv))?;
             writeln!(f, "\n# {name}: ipmi_sim")?;
             let bmc = crate::bmc::ipmi_sim::program(&machine.node, &self.ipmi_sim, 3);

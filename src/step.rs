@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::lab::network::ETHERNET_MTU;
 use crate::lab::{LinkName, Mac, Name};
 
 /// Where a step happens.
@@ -43,6 +44,8 @@ pub enum Step {
         link: LinkName,
         /// Its address: without one it would change with its ports.
         mac: Mac,
+        /// Its MTU.
+        mtu: u16,
     },
     /// Makes a persistent TAP device, whose carrier is there while QEMU holds it.
     AddTap {
@@ -52,6 +55,8 @@ pub enum Step {
         link: LinkName,
         /// The bridge that it is a port of.
         master: LinkName,
+        /// Its MTU.
+        mtu: u16,
     },
     /// Makes a veth in the fabric, its peer straight in a member's namespace.
     AddVeth {
@@ -67,6 +72,8 @@ pub enum Step {
         peer: LinkName,
         /// The address of the other end.
         peer_mac: Mac,
+        /// The MTU of both ends.
+        mtu: u16,
     },
     /// Makes a link a port of a bridge.
     SetMaster {
@@ -120,6 +127,14 @@ impl Step {
     }
 }
 
+/// An MTU that is not the one that links have by themselves.
+fn unusual(mtu: u16) -> String {
+    match mtu {
+        ETHERNET_MTU => String::new(),
+        mtu => format!(" mtu {mtu}"),
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -144,19 +159,27 @@ impl fmt::Display for Step {
                 }
                 write!(f, "sysctl -qw {key}={value}")
             }
-            Self::AddBridge { place, link, mac } => write!(
+            Self::AddBridge {
+                place,
+                link,
+                mac,
+                mtu,
+            } => write!(
                 f,
-                "{} link add {link} address {mac} type bridge stp_state 0",
-                ip(place)
+                "{} link add {link} address {mac}{} type bridge stp_state 0",
+                ip(place),
+                unusual(*mtu)
             ),
             Self::AddTap {
                 place,
                 link,
                 master,
+                mtu,
             } => write!(
                 f,
-                "{0} tuntap add {link} mode tap vnet_hdr && {0} link set {link} master {master}",
-                ip(place)
+                "{0} tuntap add {link} mode tap vnet_hdr && {0} link set {link} master {master}{1}",
+                ip(place),
+                unusual(*mtu)
             ),
             Self::AddVeth {
                 link,
@@ -165,11 +188,15 @@ impl fmt::Display for Step {
                 member,
                 peer,
                 peer_mac,
-            } => write!(
-                f,
-                "ip link add {link} address {mac} master {master} type veth \
-                 peer name {peer} address {peer_mac} netns {member}"
-            ),
+                mtu,
+            } => {
+                let mtu = unusual(*mtu);
+                write!(
+                    f,
+                    "ip link add {link} address {mac}{mtu} master {master} type veth \
+                     peer name {peer} address {peer_mac}{mtu} netns {member}"
+                )
+            }
             Self::SetMaster {
                 place,
                 link,

@@ -18,6 +18,7 @@ fn start(kind: Kind, binary: &str, package: &str) -> (Sandbox, Stage) {
     installed("curl", "curl");
     let web = Web {
         name: Name::new("web").unwrap(),
+        network: Name::new("main").unwrap(),
         address: ADDRESS.parse().unwrap(),
         root: Root::Embedded,
         server: HttpServer::Auto,

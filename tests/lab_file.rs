@@ -211,8 +211,8 @@ fn nothing_is_published_where_the_file_says_false() {
 #[test]
 fn a_mac_address_depends_on_names_alone() {
     let lab = lab("name = \"x\"\n[node.b]\n[node.node1]");
-    assert_eq!(node(&lab, "node1").mac.to_string(), "00:aa:bb:cc:dd:ee");
-    assert_eq!(node(&lab, "b").mac, Mac::derived("x/b"));
+    assert_eq!(node(&lab, "node1").nic.mac.to_string(), "00:aa:bb:cc:dd:ee");
+    assert_eq!(node(&lab, "b").nic.mac, Mac::derived("x/b"));
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn a_node_without_a_disk_boots_from_the_network() {
     assert_eq!(lab.nodes[0].disk_mib, None);
     assert_eq!(lab.nodes[0].boot, [BootDevice::Network(1)]);
     assert_eq!(lab.nodes[0].firmware, Firmware::Uefi);
-    assert_eq!(lab.nodes[0].nic, NicModel::Rtl8139);
+    assert_eq!(lab.nodes[0].nic.model, NicModel::Rtl8139);
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn thirty_two_nodes_come_of_eight_lines() {
         assert_eq!(node.vnc, local(5901 + u16::from(n)));
         assert_eq!(node.bmc.publish, local(6230 + u16::from(n)));
     }
-    let mut macs: Vec<_> = lab.nodes.iter().map(|node| node.mac).collect();
+    let mut macs: Vec<_> = lab.nodes.iter().map(|node| node.nic.mac).collect();
     macs.sort();
     macs.dedup();
     assert_eq!(macs.len(), 32);
@@ -157,9 +157,9 @@ fn mac_addresses_count_up_or_follow_a_pattern() {
         count = 2
         mac = "02:00:00:00:02:{n:02x}"
     "#);
-    assert_eq!(node(&lab, "a8").mac.to_string(), "02:00:00:00:00:ff");
-    assert_eq!(node(&lab, "a9").mac.to_string(), "02:00:00:00:01:00");
-    assert_eq!(node(&lab, "b2").mac.to_string(), "02:00:00:00:02:02");
+    assert_eq!(node(&lab, "a8").nic.mac.to_string(), "02:00:00:00:00:ff");
+    assert_eq!(node(&lab, "a9").nic.mac.to_string(), "02:00:00:00:01:00");
+    assert_eq!(node(&lab, "b2").nic.mac.to_string(), "02:00:00:00:02:02");
 }
 
 #[test]

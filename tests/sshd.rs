@@ -25,6 +25,7 @@ const CLIENT: &str = "/run/client";
 fn start(name: &str) -> Lab {
     let ssh = Ssh {
         name: Name::new("ssh").unwrap(),
+        network: Name::new("main").unwrap(),
         address: ADDRESS.parse().unwrap(),
         publish: None,
     };

@@ -84,9 +84,10 @@ pub fn host(lab: &Lab, tools: &Tools) -> Vec<Problem> {
         }
     }
     let web = lab.web.iter().map(|web| (&web.name, "root", &web.root));
+    // The servers of all networks serve one folder.
     let dhcp = lab
-        .dhcp
-        .iter()
+        .dhcp_servers()
+        .take(1)
         .map(|dhcp| (&dhcp.name, "tftproot", &dhcp.tftproot));
     for (name, key, root) in web.chain(dhcp) {
         if let Root::Dir(folder) = root

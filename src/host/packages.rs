@@ -231,7 +231,7 @@ pub struct Wanted {
 pub fn wanted(lab: &Lab) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     let mut want = |need, by: String| wanted.push(Wanted { need, by });
-    if let Some(dhcp) = &lab.dhcp {
+    for dhcp in lab.dhcp_servers() {
         want(Need::Dnsmasq, format!("service `{}`", dhcp.name));
     }
     if let Some(web) = &lab.web {
@@ -244,7 +244,9 @@ pub fn wanted(lab: &Lab) -> Vec<Wanted> {
         let by = format!("node `{}`", node.name);
         want(Need::Qemu, by.clone());
         want(Need::IpmiSim, by.clone());
-        want(Need::OptionRom(node.nic), by.clone());
+        for nic in node.nics() {
+            want(Need::OptionRom(nic.model), by.clone());
+        }
         match node.firmware {
             Firmware::Bios => {}
             Firmware::Uefi => want(Need::Ovmf, by),

@@ -253,11 +253,17 @@ type Request = NetlinkMessage<RouteNetlinkMessage>;
 fn request(step: &Step, members: &Members, indexes: &mut Indexes) -> io::Result<Option<Request>> {
     let message = match step {
         Step::AddNetns(_) | Step::SetSysctl { .. } => return Ok(None),
-        Step::AddBridge { place, link, mac } => new(RouteNetlinkMessage::NewLink(
+        Step::AddBridge {
+            place,
+            link,
+            mac,
+            mtu,
+        } => new(RouteNetlinkMessage::NewLink(
             LinkBridge::new(link.as_str())
                 .index(indexes.add(place, link))
                 .address(mac.octets().to_vec())
                 .stp_state(BridgeStpState::Disabled)
+                .mtu((*mtu).into())
                 .up()
                 .build(),
         )),
@@ -268,6 +274,7 @@ fn request(step: &Step, members: &Members, indexes: &mut Indexes) -> io::Result<
             member,
             peer,
             peer_mac,
+            mtu,
         } => {
             let netns: RawFd = members.get(member)?.as_raw_fd();
             let at_peer = Place::Member(member.clone());
@@ -276,6 +283,7 @@ fn request(step: &Step, members: &Members, indexes: &mut Indexes) -> io::Result<
                 .name(peer.as_str())
                 .index(indexes.add(&at_peer, peer))
                 .address(peer_mac.octets().to_vec())
+                .mtu((*mtu).into())
                 .setns_by_fd(netns)
                 .build();
             // No `.up()` here: with IFF_UP in this request the kernel answers ENOTCONN (6.18).
@@ -284,6 +292,7 @@ fn request(step: &Step, members: &Members, indexes: &mut Indexes) -> io::Result<
                     .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
                     .index(indexes.add(&Place::Fabric, link))
                     .address(mac.octets().to_vec())
+                    .mtu((*mtu).into())
                     .controller(indexes.of(&Place::Fabric, master)?)
                     .build(),
             ))
@@ -292,8 +301,11 @@ fn request(step: &Step, members: &Members, indexes: &mut Indexes) -> io::Result<
             place,
             link,
             master,
-        }
-        | Step::SetMaster {
+            mtu,
+        } => set(LinkUnspec::new_with_index(indexes.of(place, link)?)
+            .mtu((*mtu).into())
+            .controller(indexes.of(place, master)?)),
+        Step::SetMaster {
             place,
             link,
             master,

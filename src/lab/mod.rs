@@ -8,6 +8,7 @@ pub mod file;
 pub mod hardware;
 pub mod mac;
 pub mod name;
+pub mod network;
 pub mod own;
 pub mod profile;
 
@@ -16,13 +17,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 pub use fault::Fault;
 pub use hardware::BootDevice;
 pub use mac::Mac;
 pub use name::{LinkName, Name};
+pub use network::{Ipv6, Network, Nic};
 pub use own::OwnService;
 pub use profile::{Identity, Profile};
 
@@ -31,10 +32,14 @@ pub use profile::{Identity, Profile};
 pub struct Lab {
     /// The lab's name: its directories and namespaces carry it.
     pub name: Name,
-    /// The one network that all members share.
+    /// The main network.
     pub network: Network,
-    /// DHCP and TFTP, by dnsmasq.
+    /// The other networks, in the order of their names.
+    pub more_networks: Vec<Network>,
+    /// DHCP and TFTP on the main network, by dnsmasq.
     pub dhcp: Option<Dhcp>,
+    /// The same on other networks, in the order of their names.
+    pub more_dhcp: Vec<Dhcp>,
     /// HTTP, by an installed httpd.
     pub web: Option<Web>,
     /// The way in, by sshd.
@@ -45,20 +50,13 @@ pub struct Lab {
     pub nodes: Vec<Node>,
 }
 
-/// The lab's network: one bridge in the fabric.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// The IPv4 subnet, /8 to /29.
-    pub subnet: Ipv4Net,
-    /// The address of the fabric's bridge.
-    pub gateway: Ipv4Addr,
-}
-
-/// The lab's DHCP and TFTP server.
+/// A network's DHCP and TFTP server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dhcp {
-    /// The member's name; `dhcp`.
+    /// The member's name: `dhcp`, or `dhcp-NETWORK`.
     pub name: Name,
+    /// The network that it serves.
+    pub network: Name,
     /// Where it listens.
     pub address: Ipv4Addr,
     /// First and last address that it gives out.
@@ -76,6 +74,8 @@ pub struct Dhcp {
 pub struct Web {
     /// The member's name; `web`.
     pub name: Name,
+    /// The network that it is on.
+    pub network: Name,
     /// Where it listens, on port 80.
     pub address: Ipv4Addr,
     /// What it serves.
@@ -91,6 +91,8 @@ pub struct Web {
 pub struct Ssh {
     /// The member's name; `ssh`.
     pub name: Name,
+    /// The network that it is on.
+    pub network: Name,
     /// Where it listens, on port 22.
     pub address: Ipv4Addr,
     /// Where the host can reach it, if anywhere.
@@ -135,10 +137,10 @@ pub struct Node {
     pub memory_mib: u32,
     /// Size of the disk in MiB; none for a node without one.
     pub disk_mib: Option<u64>,
-    /// What kind of NIC the guest sees.
-    pub nic: NicModel,
-    /// The MAC address of that NIC.
-    pub mac: Mac,
+    /// Its first network card, which shares a network with the BMC.
+    pub nic: Nic,
+    /// Its other network cards.
+    pub more_nics: Vec<Nic>,
     /// The firmware that starts the guest.
     pub firmware: Firmware,
     /// Where the firmware looks for something to boot, in this order.
@@ -279,37 +281,50 @@ pub enum Accel {
 pub struct Seat<'a> {
     /// The member.
     pub name: &'a Name,
+    /// The network that it is on.
+    pub network: &'a Name,
     /// Its address.
     pub address: Ipv4Addr,
     /// Where the host can reach it.
     pub publish: Vec<SocketAddr>,
 }
 
+impl Dhcp {
+    fn seat(&self) -> Seat<'_> {
+        Seat {
+            name: &self.name,
+            network: &self.network,
+            address: self.address,
+            publish: Vec::new(),
+        }
+    }
+}
+
 impl Lab {
     /// The services: nsplay's in the order of the lab file, then the user's own.
     #[must_use]
     pub fn services(&self) -> Vec<Seat<'_>> {
-        let dhcp = self.dhcp.as_ref().map(|dhcp| Seat {
-            name: &dhcp.name,
-            address: dhcp.address,
-            publish: Vec::new(),
-        });
         let web = self.web.as_ref().map(|web| Seat {
             name: &web.name,
+            network: &web.network,
             address: web.address,
             publish: web.publish.into_iter().collect(),
         });
         let ssh = self.ssh.as_ref().map(|ssh| Seat {
             name: &ssh.name,
+            network: &ssh.network,
             address: ssh.address,
             publish: ssh.publish.into_iter().collect(),
         });
         let own = self.own.iter().map(|own| Seat {
             name: &own.name,
+            network: &own.network,
             address: own.address,
             publish: own.publish.iter().map(|publish| publish.host).collect(),
         });
-        [dhcp, web, ssh].into_iter().flatten().chain(own).collect()
+        let main = self.dhcp.iter().map(Dhcp::seat);
+        let more = self.more_dhcp.iter().map(Dhcp::seat);
+        main.chain(web).chain(ssh).chain(more).chain(own).collect()
     }
 }
 

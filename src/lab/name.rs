@@ -92,10 +92,37 @@ impl LinkName {
     /// becomes `controll-5f1c2a`.
     #[must_use]
     pub fn of(member: &Name) -> Self {
-        let name = member.as_str();
-        if name.len() <= Self::MOST && !matches!(name, "lo" | "lab0") {
-            return Self(name.to_owned());
+        match member.as_str() {
+            name @ ("lo" | "lab0") => Self::hashed(name),
+            name => Self::short(name),
         }
+    }
+
+    /// The bridge of a network beside the main one, `lab0.data`. The dot keeps it apart from
+    /// the links of members.
+    #[must_use]
+    pub fn bridge(network: &Name) -> Self {
+        Self::short(&format!("lab0.{network}"))
+    }
+
+    /// The link that stands in the fabric for a node's `nth` network card, counted from 0:
+    /// `node1`, `node1.1`, …
+    #[must_use]
+    pub fn of_nic(node: &Name, nth: usize) -> Self {
+        match nth {
+            0 => Self::of(node),
+            nth => Self::short(&format!("{node}.{nth}")),
+        }
+    }
+
+    fn short(name: &str) -> Self {
+        match name.len() <= Self::MOST {
+            true => Self(name.to_owned()),
+            false => Self::hashed(name),
+        }
+    }
+
+    fn hashed(name: &str) -> Self {
         // FNV-1a: stable between versions and machines, which std's hasher is not.
         let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
@@ -118,7 +145,13 @@ impl LinkName {
     /// A member's link to the fabric: `eth0`.
     #[must_use]
     pub fn eth0() -> Self {
-        Self("eth0".to_owned())
+        Self::eth(0)
+    }
+
+    /// The link that carries a node's `nth` network card to the fabric: `eth0`, `eth1`, …
+    #[must_use]
+    pub fn eth(nth: usize) -> Self {
+        Self(format!("eth{nth}"))
     }
 
     /// The bridge in a node's namespace, which the BMC's address is on: `br-bmc`.
@@ -127,10 +160,19 @@ impl LinkName {
         Self("br-bmc".to_owned())
     }
 
-    /// The TAP device of a node's NIC: `tap0`.
+    /// The bridge that joins a node's `nth` network card with its link: `br-bmc`, `br1`, …
     #[must_use]
-    pub fn tap() -> Self {
-        Self("tap0".to_owned())
+    pub fn br(nth: usize) -> Self {
+        match nth {
+            0 => Self::br_bmc(),
+            nth => Self(format!("br{nth}")),
+        }
+    }
+
+    /// The TAP device of a node's `nth` network card: `tap0`, `tap1`, …
+    #[must_use]
+    pub fn tap(nth: usize) -> Self {
+        Self(format!("tap{nth}"))
     }
 
     /// The name as text.
@@ -165,5 +207,10 @@ mod tests {
         assert_eq!(link("web"), "web");
         assert_ne!(link("controller-rack-07"), link("controller-rack-08"));
         assert!(link("controller-rack-07").len() <= 15);
+        let node = |name: &str, nth| LinkName::of_nic(&Name::new(name).unwrap(), nth);
+        assert_eq!(node("node1", 1).as_str(), "node1.1");
+        let long = node("controller-rack-7", 1);
+        assert_ne!(long, node("controller-rack-7", 2));
+        assert_eq!(long.as_str().len(), 15);
     }
 }

@@ -14,6 +14,8 @@ use super::{Name, spelled};
 pub struct OwnService {
     /// The member's name.
     pub name: Name,
+    /// The network that it is on.
+    pub network: Name,
     /// Its address.
     pub address: Ipv4Addr,
     /// The program and its arguments; the program is a name, or a path that is absolute or

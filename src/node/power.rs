@@ -391,25 +391,27 @@ impl Keeper {
     fn start(&self) -> io::Result<Running> {
         let boot = self.chassis.borrow().next_boot(&self.machine.node);
         let netns = self.host.members.get(self.name())?;
-        let tap = netns.inside(|| tap::open(&LinkName::tap()))?;
+        let cards = self.machine.mtus.len();
+        let taps: Vec<_> =
+            netns.inside(|| (0..cards).map(|n| tap::open(&LinkName::tap(n))).collect())?;
         let (qmp_ours, qmp_qemus) = StdStream::pair()?;
         let (serial_ours, serial_qemus) = serial::pair()?;
         let fds = Fds {
-            tap: tap.as_raw_fd(),
+            taps: taps.iter().map(AsRawFd::as_raw_fd).collect(),
             qmp: qmp_qemus.as_raw_fd(),
             serial: serial_qemus.as_raw_fd(),
         };
         // One that was left by a QEMU that was killed would be in the way.
         let _ = fs::remove_file(self.machine.vnc());
         let spawned = process::spawn(&Spawn {
-            argv: &self.machine.argv(&boot, fds),
+            argv: &self.machine.argv(&boot, &fds),
             env: &[],
             folder: std::path::Path::new("/"),
             netns: netns.as_fd(),
             user: Some(self.user),
             groups: &device_group(self.machine.accelerator),
             caps: &[],
-            inherit: &[fds.tap, fds.qmp, fds.serial],
+            inherit: &[fds.taps.as_slice(), &[fds.qmp, fds.serial]].concat(),
         })?;
         let child = self.host.reaper.expect(spawned.pid);
         for pipe in [spawned.stdout, spawned.stderr] {

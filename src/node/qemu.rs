@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::boot::Boot;
 use super::smbios;
 use crate::bmc::ipmi_sim::KCS_PORT;
-use crate::lab::{BootDevice, Firmware, Name, NicModel, Node};
+use crate::lab::network::ETHERNET_MTU;
+use crate::lab::{BootDevice, Firmware, Name, Nic, NicModel, Node};
 use crate::program::Program;
 
 /// What runs the guest's instructions, once the host has been asked.
@@ -32,15 +33,17 @@ pub struct Machine {
     pub accelerator: Accelerator,
     /// The folder that its disk and firmware variables are kept in.
     pub state: PathBuf,
+    /// The MTU of each network card's network.
+    pub mtus: Vec<u16>,
     /// OVMF's code and the template of its variables, for a UEFI node.
     pub ovmf: Option<(PathBuf, PathBuf)>,
 }
 
 /// The descriptors that one QEMU process inherits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fds {
-    /// A queue of the node's TAP device.
-    pub tap: RawFd,
+    /// A queue of each network card's TAP device.
+    pub taps: Vec<RawFd>,
     /// A connected socket for QMP.
     pub qmp: RawFd,
     /// A connected socket for the serial line.
@@ -74,7 +77,7 @@ impl Machine {
 
     /// The whole command line of one power-on that boots as `boot` says.
     #[must_use]
-    pub fn argv(&self, boot: &Boot, fds: Fds) -> Vec<String> {
+    pub fn argv(&self, boot: &Boot, fds: &Fds) -> Vec<String> {
         let node = &self.node;
         let mut argv = Argv(vec![self.qemu.display().to_string()]);
         argv.put("-name", format!("guest={0},process={0}", node.name));
@@ -103,7 +106,9 @@ impl Machine {
         argv.put("-mon", "chardev=qmp,mode=control");
         argv.put("-chardev", format!("socket,id=serial,fd={}", fds.serial));
         argv.put("-serial", "chardev:serial");
-        argv.put("-netdev", format!("tap,id=net0,fd={}", fds.tap));
+        for (n, tap) in fds.taps.iter().enumerate() {
+            argv.put("-netdev", format!("tap,id=net{n},fd={tap}"));
+        }
         in_band(&mut argv);
         if boot.once {
             // A guest that starts itself again does so in another QEMU.
@@ -113,15 +118,15 @@ impl Machine {
             Some(place) => format!(",bootindex={}", place + 1),
             None => String::new(),
         };
-        argv.put(
-            "-device",
-            format!(
-                "{},id=nic0,netdev=net0,mac={}{}",
-                nic(node.nic),
-                node.mac,
-                at(BootDevice::Network(1))
-            ),
-        );
+        for (n, (nic, mtu)) in node.nics().zip(&self.mtus).enumerate() {
+            // A node has fewer cards than a byte counts.
+            let order = at(BootDevice::Network(u8::try_from(n + 1).unwrap_or(u8::MAX)));
+            let device = device(nic, *mtu);
+            argv.put(
+                "-device",
+                format!("{device},id=nic{n},netdev=net{n},mac={}{order}", nic.mac),
+            );
+        }
         if node.disk_mib.is_some() {
             argv.put(
                 "-blockdev",
@@ -179,14 +184,19 @@ pub fn vnc(node: &Name) -> PathBuf {
     Program::dir(node).join("vnc.sock")
 }
 
-fn nic(model: NicModel) -> &'static str {
-    match model {
+/// The device that a network card is, which tells its driver the MTU where it can.
+fn device(nic: &Nic, mtu: u16) -> String {
+    let device = match nic.model {
         NicModel::E1000e => "e1000e",
         NicModel::E1000 => "e1000",
+        NicModel::VirtioNet if mtu != ETHERNET_MTU => {
+            return format!("virtio-net-pci,host_mtu={mtu}");
+        }
         NicModel::VirtioNet => "virtio-net-pci",
         NicModel::Vmxnet3 => "vmxnet3",
         NicModel::Rtl8139 => "rtl8139",
-    }
+    };
+    device.to_owned()
 }
 
 /// A path inside an option list, where a comma is written twice.

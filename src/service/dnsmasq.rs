@@ -9,7 +9,8 @@ use dnsmasq_config::{
     Range6, Tag, Text, TftpRoot, ValueError,
 };
 
-use crate::lab::{Dhcp, Lab, LinkName, Mac};
+use crate::lab::network::ETHERNET_MTU;
+use crate::lab::{Dhcp, Ipv6, Lab, LinkName, Mac, Nic, Node};
 use crate::program::{Cap, Probe, Program, TextFile, User};
 
 /// A value of the lab file that dnsmasq cannot be told.
@@ -53,7 +54,18 @@ pub fn ula(subnet: ipnet::Ipv4Net) -> Ipv6Addr {
     )
 }
 
-/// dnsmasq for `lab`; `ipv6` says whether the host has IPv6 at all.
+/// dnsmasq's own address in [`ula`].
+#[must_use]
+pub fn own_ipv6(subnet: ipnet::Ipv4Net) -> Ipv6Addr {
+    nth_ipv6(subnet, 2)
+}
+
+fn nth_ipv6(subnet: ipnet::Ipv4Net, n: u16) -> Ipv6Addr {
+    let [a, b, c, d, e, f, g, _] = ula(subnet).segments();
+    Ipv6Addr::new(a, b, c, d, e, f, g, n)
+}
+
+/// dnsmasq on one network of `lab`; `ipv6` says whether the host has IPv6 at all.
 ///
 /// # Errors
 /// A value of the lab file that dnsmasq cannot be told.
@@ -82,7 +94,7 @@ pub fn program(lab: &Lab, dhcp: &Dhcp, binary: &Path, ipv6: bool) -> Result<Prog
         own: None,
         ready: Probe::Dhcp {
             server: dhcp.address,
-            relay: lab.network.gateway,
+            relay: lab.network(&dhcp.network).gateway,
         },
     })
 }
@@ -91,6 +103,8 @@ fn config(lab: &Lab, dhcp: &Dhcp, leases: &Path, ipv6: bool) -> Result<Config, D
     let lease = LeaseTime::from_secs(u32::try_from(dhcp.lease.as_secs()).unwrap_or(u32::MAX))?;
     let path = |path: &Path| FilePath::new(path.display().to_string());
     let (first, last) = dhcp.pool;
+    let network = lab.network(&dhcp.network);
+    let subnet = network.subnet;
     let mut config = Config::builder()
         .with(Directive::Port(0))
         .with(Directive::Interface(
@@ -107,28 +121,55 @@ fn config(lab: &Lab, dhcp: &Dhcp, leases: &Path, ipv6: bool) -> Result<Config, D
         .with(Directive::DhcpLeaseFile(path(leases)?))
         .with(
             Range4::new(first, last)?
-                .netmask(lab.network.subnet.netmask())?
+                .netmask(subnet.netmask())?
                 .lease(lease),
         )
         .with(DhcpOption::new(
             OptionId::named("router")?,
-            OptionValue::Addresses(vec![lab.network.gateway]),
+            OptionValue::Addresses(vec![network.gateway]),
         )?)
         .with(Directive::EnableTftp(None))
         .with(TftpRoot::from(path(&root(dhcp))?))
         .with_all(boot(lab, dhcp)?);
-    if ipv6 {
-        let advertised = Range6::advertise(ula(lab.network.subnet), RaMode::RaOnly);
+    if network.mtu != ETHERNET_MTU {
+        let mtu = OptionValue::Number(network.mtu.into(), None);
+        config = config.with(DhcpOption::new(OptionId::named("mtu")?, mtu)?);
+    }
+    let addresses = match network.ipv6 {
+        Ipv6::Off => None,
+        Ipv6::Ra => Some(Range6::advertise(ula(subnet), RaMode::RaOnly)),
+        Ipv6::Dhcpv6 => {
+            let (first, last) = (nth_ipv6(subnet, 0x1000), nth_ipv6(subnet, 0xffff));
+            Some(Range6::new(first, last, 64)?)
+        }
+    };
+    if let Some(addresses) = addresses.filter(|_| ipv6) {
+        // The MTU that routers advertise is that of dnsmasq's own link.
         config = config
             .with_all([Directive::EnableRa, Directive::QuietRa])
-            .with(advertised.lifetime(lease));
+            .with(addresses.lifetime(lease));
     }
     for node in &lab.nodes {
-        config = config.with(
-            Host::mac(MacAddr(node.mac.octets())).hostname(Hostname::new(node.name.as_str())?),
-        );
+        let here = node.nics().filter(|nic| nic.network == network.name);
+        for (n, nic) in here.enumerate() {
+            config = config.with(reservation(node, n, nic)?);
+        }
     }
     Ok(config.build()?)
+}
+
+/// What a node's `n`th network card on this network is called, and what is kept for it.
+fn reservation(node: &Node, n: usize, nic: &Nic) -> Result<Host, ValueError> {
+    // Of two cards with one name, dnsmasq would take it from the one that came first.
+    let name = match n {
+        0 => node.name.to_string(),
+        n => format!("{}-nic{}", node.name, n + 1),
+    };
+    let host = Host::mac(MacAddr(nic.mac.octets())).hostname(Hostname::new(&name)?);
+    Ok(match nic.ip {
+        Some(ip) => host.address(ip),
+        None => host,
+    })
 }
 
 /// What each kind of client boots (RFC 4578, section 2.1, and the IANA list of architectures).

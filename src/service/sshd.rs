@@ -243,6 +243,7 @@ mod tests {
     fn ssh() -> Ssh {
         Ssh {
             name: Name::new("ssh").unwrap(),
+            network: Name::new("main").unwrap(),
             address: "192.168.25.4".parse().unwrap(),
             publish: None,
         }

@@ -322,11 +322,16 @@ impl Coming<'_> {
                 tracing::warn!(%error, link = %link.display(), "cannot name a namespace");
             }
         }
-        let network = &self.plan.lab.network;
+        let subnets = self.plan.lab.networks().map(|net| net.subnet.to_string());
+        let subnets: Vec<_> = subnets.collect();
+        let network = match subnets.len() {
+            1 => "network",
+            _ => "networks",
+        };
         self.journal.say(What::Made {
             what: format!(
-                "network {}, {} namespaces",
-                network.subnet,
+                "{network} {}, {} namespaces",
+                subnets.join(" and "),
                 members.iter().count()
             ),
             took_ms: began.elapsed().as_secs_f64() * 1000.0,
@@ -381,11 +386,11 @@ fn start_bmc(machine: &Machine, binary: &Path, server: &Server) -> io::Result<St
 
 /// The LAN configuration of a node's BMC.
 fn lan(lab: &Lab, node: &lab::Node) -> Parameters {
-    let network = &lab.network;
+    let network = lab.network(&node.nic.network);
     bmc::lan::parameters(
         (node.address, plan::bmc_mac(lab, &node.name)),
         network.subnet,
-        (network.gateway, plan::fabric_mac(lab)),
+        (network.gateway, plan::fabric_mac(lab, network)),
     )
 }
 

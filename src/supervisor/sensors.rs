@@ -23,7 +23,7 @@ use crate::event::What;
 use crate::image::boot_entries;
 use crate::journal::Journal;
 use crate::lab::profile::Discrete;
-use crate::lab::{Lab, Mac, Name};
+use crate::lab::{Lab, Name};
 use crate::node::Power;
 use crate::node::power::Node;
 
@@ -62,10 +62,11 @@ struct Voice {
 
 /// What tells how far a node has come on its way to a system.
 struct Boot {
-    mac: String,
-    dhcp: Option<Name>,
+    macs: Vec<String>,
+    dhcp: Vec<Name>,
     web: Option<Name>,
-    address: Option<String>,
+    /// What it has been given, by any of its network cards.
+    addresses: Vec<String>,
     up: bool,
 }
 
@@ -82,7 +83,7 @@ impl Sensors {
             voice: RefCell::default(),
             changed: Notify::new(),
         }));
-        let boot = Boot::of(lab, node.mac);
+        let boot = Boot::of(lab, node);
         spawn_local(sensors.clone().listen(boot));
         spawn_local(sensors.clone().run());
         sensors
@@ -262,19 +263,20 @@ impl Sensors {
 }
 
 impl Boot {
-    fn of(lab: &Lab, mac: Mac) -> Self {
+    fn of(lab: &Lab, node: &crate::lab::Node) -> Self {
         Self {
-            mac: mac.to_string(),
-            dhcp: lab.dhcp.as_ref().map(|dhcp| dhcp.name.clone()),
+            macs: node.nics().map(|nic| nic.mac.to_string()).collect(),
+            dhcp: lab.dhcp_servers().map(|dhcp| dhcp.name.clone()).collect(),
             web: lab.web.as_ref().map(|web| web.name.clone()),
-            address: None,
+            addresses: Vec::new(),
             up: false,
         }
     }
 
     /// Power came or went, or the machine was reset: nothing has been seen yet.
     fn begins(&mut self) {
-        (self.address, self.up) = (None, false);
+        self.addresses.clear();
+        self.up = false;
     }
 
     /// The event that a member's line shows, if it shows one for the first time.
@@ -285,21 +287,25 @@ impl Boot {
         const STARTING_BOOT: u8 = 0x13;
         /// PXE boot completed (ibid., type 1Fh).
         const PXE_BOOT: u8 = 2;
-        if Some(member) == self.dhcp.as_ref() && self.address.is_none() {
+        if self.dhcp.contains(member) {
             // `DHCPACK(eth0) 192.168.25.150 00:aa:bb:cc:dd:ee node1`
             let (_, given) = text.split_once("DHCPACK")?;
             let mut words = given.split(' ').skip(1);
             let address = words.next()?;
-            if words.next()? != self.mac {
+            let mac = words.next()?;
+            if !self.macs.iter().any(|own| own == mac) {
                 return None;
             }
-            self.address = Some(address.to_owned());
-            return Some((Discrete::Firmware, [PROGRESS, STARTING_BOOT, 0xff]));
+            let is_first = self.addresses.is_empty();
+            if !self.addresses.iter().any(|known| known == address) {
+                self.addresses.push(address.to_owned());
+            }
+            return is_first.then_some((Discrete::Firmware, [PROGRESS, STARTING_BOOT, 0xff]));
         }
-        let address = self.address.as_ref()?;
         let hello = format!("/{}/hello", boot_entries::FOLDER);
         let asks = Some(member) == self.web.as_ref() && text.contains(&hello);
-        if !self.up && asks && text.split([' ', ':']).any(|word| word == address) {
+        let own = |word: &str| self.addresses.iter().any(|own| own == word);
+        if !self.up && asks && text.split([' ', ':']).any(own) {
             self.up = true;
             return Some((Discrete::OsBoot, [PXE_BOOT, 0xff, 0xff]));
         }
@@ -333,7 +339,7 @@ mod tests {
     #[test]
     fn a_node_is_seen_on_its_way_once_each_time_it_is_switched_on() {
         let lab = load("", &Origin::built_in(None)).unwrap();
-        let mut boot = Boot::of(&lab, lab.nodes[0].mac);
+        let mut boot = Boot::of(&lab, &lab.nodes[0]);
         let name = |text| Name::new(text).unwrap();
         let (dhcp, web) = (name("dhcp"), name("web"));
         let ack = "DHCPACK(eth0) 192.168.25.150 00:aa:bb:cc:dd:ee node1";

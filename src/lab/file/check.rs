@@ -17,9 +17,10 @@ use super::report::Notes;
 use super::spell::{DhcpFile, LabFile, NodeFile, Service, SshFile, UserFile, WebFile};
 use super::value::is_url;
 use super::walk::{At, Read};
+use crate::lab::network::{ETHERNET_MTU, MAIN};
 use crate::lab::{
-    Accel, Bmc, BootDevice, Dhcp, Firmware, HttpServer, Identity, Lab, LinkName, Mac, Name,
-    Network, NicModel, Node, Privilege, Root, Ssh, User, Web, profile,
+    Accel, Bmc, BootDevice, Dhcp, Firmware, HttpServer, Identity, Ipv6, Lab, LinkName, Mac, Name,
+    Network, Nic, NicModel, Node, Privilege, Root, Ssh, User, Web, profile,
 };
 
 /// ipmi_sim 2.0.33 has 63 users, of whom the first is nobody and the second the administrator.
@@ -78,10 +79,16 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     Lab {
         name,
         network: Network {
+            name: known(MAIN),
             subnet: subnet.value,
             gateway,
+            bmcs: None,
+            mtu: ETHERNET_MTU,
+            ipv6: Ipv6::Ra,
         },
+        more_networks: Vec::new(),
         dhcp,
+        more_dhcp: Vec::new(),
         web,
         ssh,
         own,
@@ -99,6 +106,7 @@ fn on<T>(service: Service<T>) -> Option<T> {
 fn dhcp(file: DhcpFile, addresses: &mut Addresses, origin: &Origin) -> Dhcp {
     Dhcp {
         name: known("dhcp"),
+        network: known(MAIN),
         address: addresses.service("service `dhcp`", file.address, 2),
         pool: addresses.pool(file.pool),
         lease: file.lease.or(Duration::from_secs(3600)).value,
@@ -111,6 +119,7 @@ fn web(file: WebFile, addresses: &mut Addresses, ports: &mut Ports, origin: &Ori
     let who = "service `web`";
     Web {
         name: known("web"),
+        network: known(MAIN),
         address: addresses.service(who, file.address, 3),
         root: root(file.root, origin.webroot.as_ref()),
         server: file.server.or(HttpServer::Auto).value,
@@ -123,6 +132,7 @@ fn ssh(file: SshFile, addresses: &mut Addresses, ports: &mut Ports) -> Ssh {
     let publish = file.publish.or_else(|| Some(local(2222)));
     Ssh {
         name: known("ssh"),
+        network: known(MAIN),
         address: addresses.service(who, file.address, 4),
         publish: ports.take(who, "publish", Protocol::Tcp, publish),
     }
@@ -206,8 +216,13 @@ fn node(
         cpus: file.cpus.or(1).value,
         memory_mib: file.memory_mib.or(1 << 10).value,
         disk_mib: file.disk_mib.or(Some(8 << 10)).value,
-        nic: file.nic.or(NicModel::E1000e).value,
-        mac: file.mac.or(mac).value,
+        nic: Nic {
+            network: known(MAIN),
+            model: file.nic.or(NicModel::E1000e).value,
+            mac: file.mac.or(mac).value,
+            ip: None,
+        },
+        more_nics: Vec::new(),
         firmware: file.firmware.or(Firmware::Bios).value,
         boot: boot(file.boot, &bootable, &who, notes),
         fast_boot: file.fast_boot.or(true).value,

@@ -275,6 +275,7 @@ fn service(file: OwnFile, address: Ipv4Addr, ports: &mut Ports, notes: &Notes) -
         first.map_or(Readiness::Started, |publish| Readiness::Tcp(publish.port))
     };
     OwnService {
+        network: Name::new(crate::lab::network::MAIN).expect("this is a name"),
         address,
         command: names(file.command),
         env: file.env,

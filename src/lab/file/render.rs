@@ -90,8 +90,8 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
         quoted(spell_size(node.memory_mib.into()))
     )?;
     writeln!(out, "disk = {disk}")?;
-    writeln!(out, "nic = {}", quoted(node.nic))?;
-    writeln!(out, "mac = {}", quoted(node.mac))?;
+    writeln!(out, "nic = {}", quoted(node.nic.model))?;
+    writeln!(out, "mac = {}", quoted(node.nic.mac))?;
     writeln!(out, "firmware = {}", quoted(node.firmware))?;
     writeln!(out, "boot = [{}]", boot.join(", "))?;
     writeln!(out, "fast_boot = {}", node.fast_boot)?;

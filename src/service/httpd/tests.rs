@@ -8,6 +8,7 @@ use crate::lab::{HttpServer, Name, Root, Web};
 fn web() -> Web {
     Web {
         name: Name::new("web").unwrap(),
+        network: Name::new("main").unwrap(),
         address: "192.168.25.3".parse().unwrap(),
         root: Root::Embedded,
         server: HttpServer::Auto,
