@@ -39,6 +39,8 @@ pub enum Command {
     Console(Console),
     /// Run a command of this host inside the network of a member
     Exec(Exec),
+    /// Show or write the packets of a member or of a network
+    Capture(Capture),
     /// Tell a node to power on, off, cycle or reset
     Power(Power),
     /// Make the BMC of a node measure and report what it should
@@ -124,6 +126,27 @@ pub struct Exec {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<std::ffi::OsString>,
+}
+
+/// `nsplay capture`.
+#[derive(Args, Debug)]
+pub struct Capture {
+    /// A member, a network or a link, then a filter such as `udp port 67`
+    ///
+    /// A service is its eth0, a node the TAP devices of its guest, a network all that passes its
+    /// bridge; MEMBER:LINK is any link of a member, such as node1:br-bmc. Without one it is
+    /// lab0, the whole network. The filter is tcpdump's, which compiles it.
+    #[arg(value_name = "TARGET] [FILTER")]
+    pub words: Vec<String>,
+    /// Write a pcapng file instead of lines; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// End after so many packets
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// End after so long
+    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
+    pub lasts: Option<f64>,
 }
 
 /// `nsplay power`.

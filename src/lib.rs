@@ -4,6 +4,7 @@
 //! [`plan::Plan`], and the [`supervisor`] carries the plan out.
 
 pub mod bmc;
+pub mod capture;
 pub mod cli;
 pub mod client;
 pub mod command;

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod bmc;
+mod capture;
 mod config;
 mod console;
 mod down;
@@ -43,6 +44,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Logs(options) => logs::run(options, &name()),
         Command::Console(options) => console::run(options, &name()),
         Command::Exec(options) => exec::run(options, &name()),
+        Command::Capture(options) => capture::run(options, &name()),
         Command::Power(options) => power::run(options, &name()),
         Command::Bmc(options) => bmc::run(options, &name()),
         Command::Inspect(options) => inspect::run(options, project),

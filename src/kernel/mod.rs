@@ -9,6 +9,7 @@ pub mod kvm;
 pub mod mount;
 pub mod net;
 pub mod netns;
+pub mod packet;
 pub mod process;
 pub mod reaper;
 pub mod tap;

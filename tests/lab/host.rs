@@ -67,6 +67,8 @@ impl Host {
             "ipmipower",
             "ssh",
             "busybox",
+            "tshark",
+            "tcpdump",
         ] {
             assert!(
                 nsplay::host::programs::Finder::from_env()

@@ -2,6 +2,7 @@
 
 mod boot;
 mod boot_devices;
+mod capture;
 mod children;
 mod console;
 mod endings;
