@@ -55,6 +55,9 @@ pub enum Command {
     /// Build what nodes boot when they have nothing else
     #[command(subcommand)]
     Image(Image),
+    /// Print a lab file of what describes a lab elsewhere
+    #[command(subcommand)]
+    Import(Import),
     /// Run as the supervisor of a lab
     #[command(hide = true)]
     Supervise {
@@ -280,4 +283,24 @@ pub enum Image {
         #[arg(long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
+}
+
+/// `nsplay import`.
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Of the description of an InfraSIM node
+    Infrasim(ImportOptions),
+    /// Of a playground for docker compose
+    Compose(ImportOptions),
+}
+
+/// What is imported, and where it goes.
+#[derive(Args, Debug)]
+pub struct ImportOptions {
+    /// The YAML file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write the lab file here instead of printing it; what is there already stays
+    #[arg(short, long, value_name = "LAB")]
+    pub output: Option<PathBuf>,
 }

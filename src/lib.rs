@@ -14,6 +14,7 @@ pub mod event;
 pub mod files;
 pub mod host;
 pub mod image;
+pub mod import;
 pub mod inspect;
 pub mod journal;
 pub mod kernel;

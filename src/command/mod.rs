@@ -7,6 +7,7 @@ mod console;
 mod down;
 mod exec;
 mod image;
+mod import;
 mod inspect;
 mod logs;
 mod plan;
@@ -15,6 +16,7 @@ mod preflight;
 mod ps;
 mod up;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -51,6 +53,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Plan(options) => plan::run(options, project),
         Command::Config(options) => config::run(options, project),
         Command::Image(options) => image::run(options),
+        Command::Import(verb) => import::run(verb),
         Command::Supervise { .. } => Ok(0),
     }
 }
@@ -85,9 +88,7 @@ fn lab(options: &FileOptions, project: Option<&Name>) -> Result<Lab, Failure> {
     };
     origin.overlays = sources.collect();
     origin.open = self::text;
-    origin.variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    origin.variables = variables();
     // What is in the current folder wins over what is built in, and what is beside a lab file over
     // both; of several files the last one's.
     let folders: Vec<&Path> = files
@@ -190,6 +191,13 @@ fn profiles(folders: &[&Path]) -> Result<Vec<ProfileFile>, Failure> {
         }
     }
     Ok(found)
+}
+
+/// The environment's variables, as far as they are text.
+fn variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn text(path: &Path) -> io::Result<String> {
