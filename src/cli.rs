@@ -58,6 +58,9 @@ pub enum Command {
     /// Print a lab file of what describes a lab elsewhere
     #[command(subcommand)]
     Import(Import),
+    /// Print completions for a shell, or write manual pages
+    #[command(subcommand)]
+    Generate(Generate),
     /// Run as the supervisor of a lab
     #[command(hide = true)]
     Supervise {
@@ -303,4 +306,20 @@ pub struct ImportOptions {
     /// Write the lab file here instead of printing it; what is there already stays
     #[arg(short, long, value_name = "LAB")]
     pub output: Option<PathBuf>,
+}
+
+/// `nsplay generate`.
+#[derive(Debug, Subcommand)]
+pub enum Generate {
+    /// Print what completes nsplay's verbs and options in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write it and one for each verb
+    Man {
+        /// The folder that receives them; it is made if need be
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
 }

@@ -11,6 +11,7 @@ pub mod command;
 pub mod embedded;
 pub mod error;
 pub mod event;
+pub mod examples;
 pub mod files;
 pub mod host;
 pub mod image;

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use nsplay::cli::{Cli, Command};
-use nsplay::{command, supervisor, ui};
+use nsplay::cli::Command;
+use nsplay::{command, examples, supervisor, ui};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = examples::parse();
     let level = if cli.verbose {
         tracing::Level::DEBUG
     } else {

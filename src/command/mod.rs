@@ -6,6 +6,7 @@ mod config;
 mod console;
 mod down;
 mod exec;
+mod generate;
 mod image;
 mod import;
 mod inspect;
@@ -53,6 +54,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Plan(options) => plan::run(options, project),
         Command::Config(options) => config::run(options, project),
         Command::Image(options) => image::run(options),
+        Command::Generate(verb) => generate::run(verb),
         Command::Import(verb) => import::run(verb),
         Command::Supervise { .. } => Ok(0),
     }

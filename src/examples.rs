@@ -1,0 +1,197 @@
+//! Examples of every verb: they end its help and its manual page.
+
+use clap::{Command, CommandFactory, FromArgMatches};
+
+use crate::cli::Cli;
+
+/// A verb, and lines of a command and what it is for.
+const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
+    (
+        "up",
+        &[
+            (
+                "sudo nsplay up",
+                "the lab of this folder, with its log, until Ctrl-C",
+            ),
+            ("sudo nsplay up -d", "the same, left running"),
+            (
+                "sudo nsplay -p two up -d --port-offset 1000",
+                "a second one beside it",
+            ),
+        ],
+    ),
+    (
+        "down",
+        &[
+            ("sudo nsplay down", "the lab of this folder"),
+            ("sudo nsplay -p two down", "the lab `two`"),
+        ],
+    ),
+    (
+        "ps",
+        &[("sudo nsplay ps", "who is there, and in what state")],
+    ),
+    (
+        "logs",
+        &[
+            ("sudo nsplay logs", "all that was printed"),
+            (
+                "sudo nsplay logs -f node1 dhcp",
+                "what two members print from now on",
+            ),
+        ],
+    ),
+    (
+        "console",
+        &[("sudo nsplay console node1", "its serial line; ~. ends it")],
+    ),
+    (
+        "exec",
+        &[
+            (
+                "sudo nsplay exec node1 -- ip addr",
+                "what node1's namespace has",
+            ),
+            (
+                "sudo nsplay exec fabric -- tcpdump -ni lab0",
+                "all packets of the network",
+            ),
+        ],
+    ),
+    (
+        "capture",
+        &[("sudo nsplay capture node1", "the packets of node1")],
+    ),
+    (
+        "power",
+        &[
+            ("sudo nsplay power node1 cycle", "off, then on"),
+            ("sudo nsplay power node1 status", "on or off"),
+        ],
+    ),
+    (
+        "bmc",
+        &[
+            ("sudo nsplay bmc sensors node1", "what its sensors show"),
+            (
+                "sudo nsplay bmc set node1 \"CPU Temp\" 46..99 --over 30",
+                "a CPU that heats up",
+            ),
+            (
+                "sudo nsplay bmc fault node1 unreachable --for 30",
+                "a BMC that is away",
+            ),
+            ("sudo nsplay bmc clear node1", "all of that undone"),
+        ],
+    ),
+    (
+        "inspect",
+        &[(
+            "nsplay inspect node1 --json | jq .uuid",
+            "what it is, for a program",
+        )],
+    ),
+    (
+        "plan",
+        &[("nsplay plan -f lab.toml | less", "what `up` would do")],
+    ),
+    (
+        "config",
+        &[
+            (
+                "nsplay config -f base.toml -f mine.toml",
+                "two files as one, with all defaults",
+            ),
+            (
+                "nsplay config --schema > nsplay.schema.json",
+                "for an editor",
+            ),
+        ],
+    ),
+    (
+        "image",
+        &[("sudo nsplay image build", "what nodes boot by default")],
+    ),
+    (
+        "import",
+        &[
+            (
+                "nsplay import compose docker-compose.yml -o nsplay.toml",
+                "a lab of a playground",
+            ),
+            (
+                "nsplay import infrasim ~/.infrasim/.node_map/default.yml",
+                "a lab of a node",
+            ),
+        ],
+    ),
+    (
+        "generate",
+        &[
+            (
+                "nsplay generate completions bash > ~/.local/share/bash-completion/completions/nsplay",
+                "for bash",
+            ),
+            (
+                "nsplay generate completions fish > ~/.config/fish/completions/nsplay.fish",
+                "for fish",
+            ),
+            (
+                "nsplay generate man ~/.local/share/man/man1",
+                "a page for each verb",
+            ),
+        ],
+    ),
+];
+
+/// The command line with its examples.
+#[must_use]
+pub fn command() -> Command {
+    EXAMPLES
+        .iter()
+        .fold(Cli::command(), |command, (verb, lines)| {
+            // Another order of the two lists, or a verb that has gone, must not end the program.
+            match command.find_subcommand(verb) {
+                Some(_) => command.mut_subcommand(verb, |verb| verb.after_help(spell(lines))),
+                None => command,
+            }
+        })
+}
+
+/// Reads the command line; what is wrong with it, or its help, ends the program.
+#[must_use]
+pub fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+fn spell(lines: &[(&str, &str)]) -> String {
+    let mut text = "Examples:".to_owned();
+    for (command, what) in lines {
+        // Side by side where both fit into the line.
+        match command.len() + what.len() {
+            ..=72 => text += &format!("\n  {command:<44}  {what}"),
+            _ => text += &format!("\n  {command}\n      {what}"),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_is_of_a_verb_and_is_a_command_line() {
+        for (verb, lines) in EXAMPLES {
+            assert!(Cli::command().find_subcommand(verb).is_some(), "{verb}");
+            for (line, _) in *lines {
+                let words = line.split(['|', '>']).next().unwrap_or_default();
+                let words = shlex::split(words).unwrap();
+                let words = words.into_iter().skip_while(|word| word == "sudo");
+                let parsed = command().try_get_matches_from(words);
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+}
