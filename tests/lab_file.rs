@@ -78,7 +78,9 @@ fn every_bad_lab_file_is_refused_with_all_that_is_wrong_with_it() {
 fn the_rendered_default_lab_names_every_key() {
     insta::assert_snapshot!(render(&lab("")));
     // Nobody is a user by default.
-    let text = render(&lab("[service.own]\n\
+    let text = render(&lab("[network]\nbmcs = \"192.168.25.9-192.168.25.19\"\n\
+         [network.data]\nsubnet = \"10.9.0.0/24\"\ndhcp = {}\n\
+         [node.node1]\nnics = [{ ip = \"192.168.25.77\" }]\n[service.own]\n\
          command = [\"./x\"]\nfolder = \".\"\nuser = \"nobody\"\n\
          [node.node1.bmc]\n\
          scenario = [{ at = \"1m\", fault = \"loss=5%\", for = \"90s\" }, \

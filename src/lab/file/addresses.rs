@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 
 use super::report::Notes;
 use super::walk::{At, Item, Read};
+use crate::lab::Name;
 
 /// The first address that nodes and the user's own services get by default, counted from the subnet's.
 const FIRST_NODE: u32 = 5;
@@ -13,9 +14,34 @@ const FIRST_NODE: u32 = 5;
 /// The subnet and what has been given out of it.
 pub(super) struct Addresses<'a> {
     notes: &'a Notes<'a>,
+    /// How messages name the network, its DHCP server, and the tables that say of both.
+    words: Words,
     subnet: Item<Ipv4Net>,
     claims: Vec<Claim>,
-    pool: Option<Item<(Ipv4Addr, Ipv4Addr)>>,
+    pool: Option<Item<Range>>,
+    bmcs: Option<Item<Range>>,
+}
+
+/// First and last address.
+type Range = (Ipv4Addr, Ipv4Addr);
+
+struct Words {
+    network: String,
+    table: String,
+    dhcp: String,
+    dhcp_table: String,
+}
+
+/// A member that gets an address.
+pub(super) struct Claimant {
+    /// How messages name it: ``node `a` ``.
+    pub(super) who: String,
+    /// The byte of its name.
+    pub(super) at: usize,
+    /// What the file gives it.
+    pub(super) address: Read<Ipv4Addr>,
+    /// Whether it is a BMC, for which the network may have a range.
+    pub(super) is_bmc: bool,
 }
 
 /// An address that somebody has.
@@ -26,20 +52,66 @@ struct Claim {
     who: String,
     address: Ipv4Addr,
     at: At,
+    /// Whether it has it by DHCP, so that it may lie in the pool.
+    leased: bool,
 }
 
 impl<'a> Addresses<'a> {
-    pub(super) fn of(subnet: Item<Ipv4Net>, notes: &'a Notes<'a>) -> Self {
+    /// The addresses of the network called `name`, or of the main one.
+    pub(super) fn of(subnet: Item<Ipv4Net>, name: Option<&Name>, notes: &'a Notes<'a>) -> Self {
+        let words = match name {
+            None => ["network", "[network]", "service `dhcp`", "[dhcp]"].map(str::to_owned),
+            Some(name) => [
+                format!("network `{name}`"),
+                format!("[network.{name}]"),
+                format!("service `dhcp-{name}`"),
+                format!("[network.{name}.dhcp]"),
+            ],
+        };
+        let [network, table, dhcp, dhcp_table] = words;
         Self {
             notes,
+            words: Words {
+                network,
+                table,
+                dhcp,
+                dhcp_table,
+            },
             subnet,
             claims: Vec::new(),
             pool: None,
+            bmcs: None,
         }
     }
 
     pub(super) fn gateway(&mut self, read: Read<Ipv4Addr>) -> Ipv4Addr {
-        self.fixed("network: gateway", "the gateway", read, 1)
+        let what = format!("{}: gateway", self.words.network);
+        self.fixed(&what, "the gateway", read, 1)
+    }
+
+    /// The range that BMCs get their addresses from, if the file gives one.
+    pub(super) fn bmcs(&mut self, read: Read<Range>) -> Option<Range> {
+        let mut bmcs = match read {
+            Read::Absent => return None,
+            Read::Bad => return None,
+            Read::Given(value, at) => Item {
+                value,
+                at: At::File(at),
+            },
+        };
+        let (first, last) = bmcs.value;
+        let hosts = self.hosts();
+        if self.known() && !(hosts.0 <= first && last <= hosts.1) {
+            let message = format!(
+                "{}: bmcs {first}-{last} leaves the subnet {}",
+                self.words.network, self.subnet.value
+            );
+            let hint = format!("use addresses from {} to {}", hosts.0, hosts.1);
+            self.notes.add(bmcs.at.byte(), message, Some(hint));
+            bmcs.at = At::Bad;
+        }
+        self.bmcs = Some(bmcs);
+        Some(bmcs.value)
     }
 
     /// The address of a service: the `nth` of the subnet if the file gives none.
@@ -53,15 +125,15 @@ impl<'a> Addresses<'a> {
     }
 
     /// The range that DHCP gives out.
-    pub(super) fn pool(&mut self, read: Read<(Ipv4Addr, Ipv4Addr)>) -> (Ipv4Addr, Ipv4Addr) {
+    pub(super) fn pool(&mut self, read: Read<Range>) -> Range {
         let default = self.default_pool();
         let mut pool = read.or(default);
         let (first, last) = pool.value;
         let hosts = self.hosts();
         if self.known() && !(hosts.0 <= first && last <= hosts.1) {
             let message = format!(
-                "service `dhcp`: pool {first}-{last} leaves the subnet {}",
-                self.subnet.value
+                "{}: pool {first}-{last} leaves the subnet {}",
+                self.words.dhcp, self.subnet.value
             );
             let hint = format!("write pool = \"{}-{}\"", default.0, default.1);
             self.notes.add(pool.at.byte(), message, Some(hint));
@@ -71,43 +143,77 @@ impl<'a> Addresses<'a> {
         pool.value
     }
 
+    /// Takes the address that DHCP keeps for a network card, `card` for others.
+    pub(super) fn reserve(&mut self, who: &str, card: &str, item: Item<Ipv4Addr>) -> Ipv4Addr {
+        let address = self.claim(&format!("{who}: ip"), card, item);
+        if let Some(claim) = self.claims.last_mut() {
+            claim.leased = true;
+        }
+        address
+    }
+
     /// The addresses of all these members, in their order: the file's, or the lowest
     /// free ones from the fifth of the subnet on.
-    pub(super) fn hand_out(
-        &mut self,
-        members: Vec<(String, usize, Read<Ipv4Addr>)>,
-    ) -> Vec<Ipv4Addr> {
+    pub(super) fn hand_out(&mut self, members: Vec<Claimant>) -> Vec<Ipv4Addr> {
         // What the file gives is taken before anything is handed out.
         let given: Vec<_> = members
             .into_iter()
-            .map(|(who, at, read)| match read {
-                Read::Absent => (who, at, None),
-                Read::Bad => (who, at, Some(Ipv4Addr::UNSPECIFIED)),
+            .map(|member| match member.address {
+                Read::Absent => (member, None),
+                Read::Bad => (member, Some(Ipv4Addr::UNSPECIFIED)),
                 Read::Given(value, byte) => {
-                    let at_byte = At::File(byte);
-                    let item = Item { value, at: at_byte };
-                    let address = self.claim(&format!("{who}: address"), &who, item);
-                    (who, at, Some(address))
+                    let at = At::File(byte);
+                    let who = &member.who;
+                    let address = self.claim(&format!("{who}: address"), who, Item { value, at });
+                    (member, Some(address))
                 }
             })
             .collect();
-        let mut next = u32::from(self.nth(FIRST_NODE));
         given
             .into_iter()
-            .map(|(who, at, given)| given.unwrap_or_else(|| self.free(&who, at, &mut next)))
+            .map(|(member, given)| given.unwrap_or_else(|| self.free(&member)))
             .collect()
     }
 
-    fn free(&mut self, who: &str, at: usize, next: &mut u32) -> Ipv4Addr {
-        let Some(address) = self.next_free(*next) else {
-            if self.known() && self.pool.is_none_or(|pool| pool.at != At::Bad) {
-                let message = format!("{who}: no address is left in {} for it", self.subnet.value);
-                let hint = "give it an address, or shrink [dhcp] pool, or widen [network] subnet";
-                self.notes.add(Some(at), message, Some(hint.to_owned()));
+    fn free(&mut self, member: &Claimant) -> Ipv4Addr {
+        let who = &member.who;
+        let found = match self.bmcs.map(|bmcs| bmcs.value) {
+            Some((first, last)) if member.is_bmc => {
+                self.next_free(first.into()).filter(|free| *free <= last)
+            }
+            bmcs => {
+                // What BMCs have a range for stays theirs.
+                let found = self.next_free(self.nth(FIRST_NODE).into());
+                match (found, bmcs) {
+                    (Some(free), Some((first, last))) if first <= free && free <= last => {
+                        self.next_free(u32::from(last).saturating_add(1))
+                    }
+                    (found, _) => found,
+                }
+            }
+        };
+        let Some(address) = found else {
+            let wrong = [self.pool.map(|pool| pool.at), self.bmcs.map(|bmcs| bmcs.at)];
+            if self.known() && !wrong.contains(&Some(At::Bad)) {
+                let (among, widen) = match self.bmcs.map(|bmcs| bmcs.value) {
+                    Some((first, last)) if member.is_bmc => (
+                        format!("bmcs {first}-{last}"),
+                        "widen that range".to_owned(),
+                    ),
+                    _ => (
+                        self.subnet.value.to_string(),
+                        format!(
+                            "shrink {} pool, or widen {} subnet",
+                            self.words.dhcp_table, self.words.table
+                        ),
+                    ),
+                };
+                let message = format!("{who}: no address is left in {among} for it");
+                let hint = format!("give it an address, or {widen}");
+                self.notes.add(Some(member.at), message, Some(hint));
             }
             return Ipv4Addr::UNSPECIFIED;
         };
-        *next = u32::from(address) + 1;
         let item = Item {
             value: address,
             at: At::Default,
@@ -142,6 +248,7 @@ impl<'a> Addresses<'a> {
             who: who.to_owned(),
             address: item.value,
             at,
+            leased: false,
         });
         item.value
     }
@@ -163,7 +270,29 @@ impl<'a> Addresses<'a> {
         }
         if self.known() {
             self.covered();
+            self.bmcs_beside_pool();
         }
+    }
+
+    /// Notes a range of BMCs that DHCP gives out too.
+    fn bmcs_beside_pool(&self) {
+        let (Some(bmcs), Some(pool)) = (self.bmcs, self.pool) else {
+            return;
+        };
+        let ((first, last), (from_pool, to_pool)) = (bmcs.value, pool.value);
+        let apart = last < from_pool || to_pool < first;
+        if apart || bmcs.at == At::Bad || pool.at == At::Bad {
+            return;
+        }
+        let message = format!(
+            "{}: bmcs {first}-{last} overlaps the pool {from_pool}-{to_pool} of {} ({})",
+            self.words.network,
+            self.words.dhcp,
+            from(self.notes, pool.at)
+        );
+        let hint = "leave to DHCP what is DHCP's: end one before the other begins";
+        self.notes
+            .add(bmcs.at.byte(), message, Some(hint.to_owned()));
     }
 
     fn taken(&self, claim: &Claim, other: &Claim) {
@@ -206,6 +335,7 @@ impl<'a> Addresses<'a> {
         let covered: Vec<_> = self
             .claims
             .iter()
+            .filter(|claim| !claim.leased)
             .filter(|claim| first <= claim.address && claim.address <= last)
             .collect();
         match at {
@@ -213,13 +343,14 @@ impl<'a> Addresses<'a> {
             At::Default => {
                 for claim in covered {
                     let message = format!(
-                        "{} {} lies in the default pool {first}-{last} of service `dhcp`",
-                        claim.what, claim.address
+                        "{} {} lies in the default pool {first}-{last} of {}",
+                        claim.what, claim.address, self.words.dhcp
                     );
+                    let table = &self.words.dhcp_table;
                     let (a, b) = self.gap(first, last).unwrap_or(value);
                     let hint = match self.next_free(u32::from(self.nth(1))) {
-                        Some(free) => format!("{free} is free; or set [dhcp] pool = \"{a}-{b}\""),
-                        None => format!("set [dhcp] pool = \"{a}-{b}\""),
+                        Some(free) => format!("{free} is free; or set {table} pool = \"{a}-{b}\""),
+                        None => format!("set {table} pool = \"{a}-{b}\""),
                     };
                     self.notes.add(claim.at.byte(), message, Some(hint));
                 }
@@ -234,7 +365,8 @@ impl<'a> Addresses<'a> {
                     })
                     .collect();
                 let message = format!(
-                    "service `dhcp`: pool {first}-{last} covers {}",
+                    "{}: pool {first}-{last} covers {}",
+                    self.words.dhcp,
                     list.join(" and ")
                 );
                 let hosts = self.hosts();

@@ -6,21 +6,21 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
-
 use super::Origin;
-use super::addresses::{Addresses, from};
+use super::addresses::Claimant;
 use super::fleet::MOST_NODES;
+use super::network::Networks;
+use super::nic;
 use super::own::{self, OwnFile};
 use super::ports::{Ports, Protocol};
 use super::report::Notes;
 use super::spell::{DhcpFile, LabFile, NodeFile, Service, SshFile, UserFile, WebFile};
 use super::value::is_url;
-use super::walk::{At, Read};
-use crate::lab::network::{ETHERNET_MTU, MAIN};
+use super::walk::Read;
+use crate::lab::network::MAIN;
 use crate::lab::{
-    Accel, Bmc, BootDevice, Dhcp, Firmware, HttpServer, Identity, Ipv6, Lab, LinkName, Mac, Name,
-    Network, Nic, NicModel, Node, Privilege, Root, Ssh, User, Web, profile,
+    Accel, Bmc, BootDevice, Dhcp, Firmware, HttpServer, Identity, Lab, LinkName, Name, Nic, Node,
+    Privilege, Root, Ssh, User, Web, profile,
 };
 
 /// ipmi_sim 2.0.33 has 63 users, of whom the first is nobody and the second the administrator.
@@ -43,18 +43,22 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     boot_needs_web(&file, notes);
     let name = file.name.or_else(|| known("default")).value;
     let name = origin.name.clone().unwrap_or(name);
-    let subnet = file.subnet.or_else(default_subnet);
-    let mut addresses = Addresses::of(subnet, notes);
     let mut ports = Ports::new(notes);
 
-    let gateway = addresses.gateway(file.gateway);
-    let dhcp = on(file.dhcp).map(|file| dhcp(file, &mut addresses, origin));
-    let web = on(file.web).map(|file| web(file, &mut addresses, &mut ports, origin));
-    let ssh = on(file.ssh).map(|file| ssh(file, &mut addresses, &mut ports));
+    let dhcp = on(file.dhcp);
+    let model = served(dhcp.as_ref(), origin);
+    let (mut networks, more_dhcp) = Networks::of(file.networks, &model, dhcp.is_some(), notes);
+    let dhcp = dhcp.map(|file| Dhcp {
+        address: networks.main().service("service `dhcp`", file.address, 2),
+        pool: networks.main().pool(file.pool),
+        ..model
+    });
+    let web = on(file.web).map(|file| web(file, &mut networks, &mut ports, origin));
+    let ssh = on(file.ssh).map(|file| ssh(file, &mut networks, &mut ports));
     let mut files = file.nodes;
     limit_nodes(&mut files, file.node_count, notes);
     let mut own_files = file.own;
-    check_names(&files, &own_files, notes);
+    check_names(&files, &own_files, &more_dhcp, notes);
     let there = [
         ("dhcp", dhcp.is_some()),
         ("web", web.is_some()),
@@ -63,32 +67,41 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     let there = there
         .into_iter()
         .filter_map(|(name, on)| on.then_some(name));
+    let there = there.chain(more_dhcp.iter().map(|dhcp| dhcp.name.as_str()));
     own::check_after(&own_files, &files, &there.collect::<Vec<_>>(), notes);
-    check_macs(&files, &name, notes);
+    nic::check_macs(&files, &name, notes);
     check_identities(&files, notes);
+    let mut claims = claims(&mut files, &networks);
+    let cards: Vec<_> = files
+        .iter_mut()
+        .map(|file| {
+            let cards = std::mem::take(&mut file.nics);
+            nic::check(cards, &file.name, &name, &mut networks)
+        })
+        .collect();
     // After the nodes, so that a service changes no node's address.
-    let mut claims = claims(&mut files);
-    claims.extend(own::addresses(&mut own_files));
-    let mut given = addresses.hand_out(claims);
+    claims.extend(own::claimants(&mut own_files, &networks));
+    let own_networks: Vec<_> = claims[files.len()..]
+        .iter()
+        .map(|(place, _)| networks.name(*place))
+        .collect();
+    let mut given = networks.hand_out(claims);
     let own_addresses = given.split_off(files.len());
-    let nodes = nodes(files, given, &name, &mut ports, notes);
-    let own = own::check(own_files, own_addresses, &mut ports, notes);
+    let seats = given.into_iter().zip(cards).collect();
+    let nodes = nodes(files, seats, &name, &mut ports, notes);
+    let own_seats = own_networks.into_iter().zip(own_addresses).collect();
+    let own = own::check(own_files, own_seats, &mut ports, notes);
 
-    addresses.check();
+    let (network, more_networks) = networks.check();
     ports.check();
+    let mut more_dhcp = more_dhcp;
+    more_dhcp.sort_by(|a, b| a.network.cmp(&b.network));
     Lab {
         name,
-        network: Network {
-            name: known(MAIN),
-            subnet: subnet.value,
-            gateway,
-            bmcs: None,
-            mtu: ETHERNET_MTU,
-            ipv6: Ipv6::Ra,
-        },
-        more_networks: Vec::new(),
+        network,
+        more_networks,
         dhcp,
-        more_dhcp: Vec::new(),
+        more_dhcp,
         web,
         ssh,
         own,
@@ -103,37 +116,48 @@ fn on<T>(service: Service<T>) -> Option<T> {
     }
 }
 
-fn dhcp(file: DhcpFile, addresses: &mut Addresses, origin: &Origin) -> Dhcp {
+/// What the DHCP servers of all networks say, which stands in `[dhcp]` if that is there; addresses
+/// are their own.
+fn served(file: Option<&DhcpFile>, origin: &Origin) -> Dhcp {
+    let or = |read: Option<&Read<Root>>| read.cloned().unwrap_or(Read::Absent);
+    let boot = file.map_or(Read::Absent, |file| file.boot.clone());
+    let lease = file.map_or(Read::Absent, |file| file.lease.clone());
+    let nowhere = Ipv4Addr::UNSPECIFIED;
     Dhcp {
         name: known("dhcp"),
         network: known(MAIN),
-        address: addresses.service("service `dhcp`", file.address, 2),
-        pool: addresses.pool(file.pool),
-        lease: file.lease.or(Duration::from_secs(3600)).value,
-        tftproot: root(file.tftproot, origin.tftproot.as_ref()),
-        boot: file.boot.or_else(default_boot).value,
+        address: nowhere,
+        pool: (nowhere, nowhere),
+        lease: lease.or(Duration::from_secs(3600)).value,
+        tftproot: root(
+            or(file.map(|file| &file.tftproot)),
+            origin.tftproot.as_ref(),
+        ),
+        boot: boot.or_else(default_boot).value,
     }
 }
 
-fn web(file: WebFile, addresses: &mut Addresses, ports: &mut Ports, origin: &Origin) -> Web {
+fn web(file: WebFile, networks: &mut Networks, ports: &mut Ports, origin: &Origin) -> Web {
     let who = "service `web`";
+    let place = networks.place(who, &file.network);
     Web {
         name: known("web"),
-        network: known(MAIN),
-        address: addresses.service(who, file.address, 3),
+        network: networks.name(place),
+        address: networks.service(who, place, file.address, 3),
         root: root(file.root, origin.webroot.as_ref()),
         server: file.server.or(HttpServer::Auto).value,
         publish: ports.take(who, "publish", Protocol::Tcp, file.publish.or(None)),
     }
 }
 
-fn ssh(file: SshFile, addresses: &mut Addresses, ports: &mut Ports) -> Ssh {
+fn ssh(file: SshFile, networks: &mut Networks, ports: &mut Ports) -> Ssh {
     let who = "service `ssh`";
+    let place = networks.place(who, &file.network);
     let publish = file.publish.or_else(|| Some(local(2222)));
     Ssh {
         name: known("ssh"),
-        network: known(MAIN),
-        address: addresses.service(who, file.address, 4),
+        network: networks.name(place),
+        address: networks.service(who, place, file.address, 4),
         publish: ports.take(who, "publish", Protocol::Tcp, publish),
     }
 }
@@ -143,18 +167,27 @@ fn root(read: Read<Root>, beside: Option<&std::path::PathBuf>) -> Root {
     read.or_else(automatic).value
 }
 
-/// Takes the addresses that the files of nodes give, or none.
-fn claims(files: &mut [NodeFile]) -> Vec<(String, usize, Read<Ipv4Addr>)> {
+/// The networks that BMCs are on, and who claims which address there.
+fn claims(files: &mut [NodeFile], networks: &Networks) -> Vec<(Option<usize>, Claimant)> {
     let claim = |file: &mut NodeFile| {
-        let address = std::mem::replace(&mut file.address, Read::Absent);
-        (format!("node `{}`", file.name), file.at, address)
+        let who = format!("node `{}`", file.name);
+        // One that is not there is told with the node's network card.
+        let card = file.nics.first().map(|nic| &nic.network);
+        let place = card.and_then(|network| networks.find(network));
+        let claimant = Claimant {
+            who,
+            at: file.at,
+            address: std::mem::replace(&mut file.address, Read::Absent),
+            is_bmc: true,
+        };
+        (place, claimant)
     };
     files.iter_mut().map(claim).collect()
 }
 
 fn nodes(
     files: Vec<NodeFile>,
-    given: Vec<Ipv4Addr>,
+    given: Vec<(Ipv4Addr, (Nic, Vec<Nic>))>,
     lab: &Name,
     ports: &mut Ports,
     notes: &Notes,
@@ -163,7 +196,7 @@ fn nodes(
         .into_iter()
         .zip(given)
         .enumerate()
-        .map(|(n, (file, address))| node(file, n == 0, address, lab, ports, notes))
+        .map(|(n, (file, seat))| node(file, n == 0, seat, lab, ports, notes))
         .collect();
     nodes.sort_by_cached_key(|node| in_order(&node.name));
     nodes
@@ -192,7 +225,7 @@ fn in_order(name: &Name) -> (Vec<(String, u128)>, Name) {
 fn node(
     file: NodeFile,
     is_first: bool,
-    address: Ipv4Addr,
+    (address, (nic, more_nics)): (Ipv4Addr, (Nic, Vec<Nic>)),
     lab: &Name,
     ports: &mut Ports,
     notes: &Notes,
@@ -204,9 +237,8 @@ fn node(
     let users = users(file.users, &user.value, &bmc, notes);
     let vnc = file.vnc.or_else(|| first(5901));
     let publish = file.publish.or_else(|| first(623));
-    let mac = default_mac(&file.name, lab);
     let bootable = Bootable {
-        nics: 1,
+        nics: 1 + more_nics.len(),
         disks: usize::from(!matches!(file.disk_mib, Read::Given(None, _))),
         cdroms: 0,
     };
@@ -216,13 +248,8 @@ fn node(
         cpus: file.cpus.or(1).value,
         memory_mib: file.memory_mib.or(1 << 10).value,
         disk_mib: file.disk_mib.or(Some(8 << 10)).value,
-        nic: Nic {
-            network: known(MAIN),
-            model: file.nic.or(NicModel::E1000e).value,
-            mac: file.mac.or(mac).value,
-            ip: None,
-        },
-        more_nics: Vec::new(),
+        nic,
+        more_nics,
         firmware: file.firmware.or(Firmware::Bios).value,
         boot: boot(file.boot, &bootable, &who, notes),
         fast_boot: file.fast_boot.or(true).value,
@@ -306,7 +333,12 @@ impl Bootable {
     /// how a node gets one.
     fn find(&self, device: BootDevice) -> (usize, u8, &'static str, &'static str) {
         match device {
-            BootDevice::Network(number) => (self.nics, number, "NIC", "leave it out here"),
+            BootDevice::Network(number) => (
+                self.nics,
+                number,
+                "NIC",
+                "give it one in `nics`, or leave it out here",
+            ),
             BootDevice::Disk(number) => (
                 self.disks,
                 number,
@@ -386,13 +418,16 @@ fn limit_nodes(files: &mut Vec<NodeFile>, count: usize, notes: &Notes) {
     }
 }
 
-fn check_names(files: &[NodeFile], own: &[OwnFile], notes: &Notes) {
+fn check_names(files: &[NodeFile], own: &[OwnFile], dhcp: &[Dhcp], notes: &Notes) {
     let mut links: HashMap<LinkName, (&str, &Name, usize)> = HashMap::new();
     let nodes = files.iter().map(|file| ("node", &file.name, file.at));
     let own = own.iter().map(|file| ("service", &file.name, file.at));
     for (kind, name, at) in nodes.chain(own) {
         let taken = TAKEN.iter().find(|(taken, _)| *taken == name.as_str());
-        if let Some((_, why)) = taken {
+        let taken = taken.map(|(_, why)| *why);
+        let of_network = dhcp.iter().any(|dhcp| dhcp.name == *name);
+        let taken = taken.or(of_network.then_some("a service has this name"));
+        if let Some(why) = taken {
             let message = format!("{kind} `{name}`: {why}");
             let hint = format!("call it something else, such as [{kind}.{name}-1]");
             notes.add(Some(at), message, Some(hint));
@@ -426,37 +461,6 @@ fn check_names(files: &[NodeFile], own: &[OwnFile], notes: &Notes) {
     }
 }
 
-fn check_macs(files: &[NodeFile], lab: &Name, notes: &Notes) {
-    let mut macs: Vec<(Mac, At, &NodeFile)> = files
-        .iter()
-        .filter_map(|file| match file.mac {
-            Read::Absent => Some((default_mac(&file.name, lab), At::Default, file)),
-            Read::Bad => None,
-            Read::Given(mac, at) => Some((mac, At::File(at), file)),
-        })
-        .collect();
-    // Defaults first, so that a clash is told where the file can be changed.
-    macs.sort_by_key(|(_, at, _)| at.byte());
-    let mut seen: HashMap<Mac, (At, &NodeFile)> = HashMap::new();
-    for (mac, at, file) in macs {
-        let Some((other_at, other)) = seen.get(&mac) else {
-            seen.insert(mac, (at, file));
-            continue;
-        };
-        let message = format!(
-            "node `{}`: mac {mac} is taken by node `{}` ({})",
-            file.name,
-            other.name,
-            from(notes, *other_at)
-        );
-        let hint = match default_mac(&file.name, lab) {
-            own if own != mac => format!("leave `mac` out to get {own}"),
-            _ => format!("change it, or that of node `{}`", other.name),
-        };
-        notes.add(Some(at.byte().unwrap_or(file.at)), message, Some(hint));
-    }
-}
-
 /// Notes what tells one server from another if several nodes have it from one place.
 ///
 /// Two that have it each from their own table are what their author wants to try.
@@ -481,20 +485,6 @@ fn check_identities(files: &[NodeFile], notes: &Notes) {
             notes.add(Some(*at), message, Some(hint.to_owned()));
         }
     }
-}
-
-/// The MAC address of a node for which the file gives none.
-///
-/// It depends on names alone, so that adding a node changes no other's.
-fn default_mac(node: &Name, lab: &Name) -> Mac {
-    match node.as_str() {
-        "node1" => "00:aa:bb:cc:dd:ee".parse().expect("this is a MAC address"),
-        node => Mac::derived(&format!("{lab}/{node}")),
-    }
-}
-
-fn default_subnet() -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 25, 0), 24)
 }
 
 fn default_boot() -> String {

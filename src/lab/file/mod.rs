@@ -10,6 +10,8 @@ mod check;
 mod fleet;
 mod include;
 mod merge;
+mod network;
+mod nic;
 mod own;
 mod ports;
 mod profile;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::addresses::Claimant;
+use super::network::Networks;
 use super::ports::{Ports, Protocol};
 use super::render::{key, quoted};
 use super::report::{Notes, shown};
@@ -23,6 +25,7 @@ pub(super) const OWN: &[&str] = &[
     "env",
     "user",
     "folder",
+    "network",
     "address",
     "publish",
     "ready",
@@ -42,6 +45,7 @@ pub(super) struct OwnFile {
     pub(super) name: Name,
     /// The byte of its name.
     pub(super) at: usize,
+    pub(super) network: Read<Name>,
     pub(super) address: Read<Ipv4Addr>,
     command: Read<Vec<(String, usize)>>,
     env: Vec<(String, String)>,
@@ -88,6 +92,7 @@ pub(super) fn spell(lab: &Table, folders: &[&Path], notes: &Notes) -> Vec<OwnFil
         services.push(OwnFile {
             name,
             at,
+            network: table.read("network", value::name),
             address: table.read("address", value::address),
             command: table.read_list("command", "[\"busybox\", \"nc\", \"-l\"]", word),
             env: env(&table, &scope, notes),
@@ -250,20 +255,25 @@ fn within(value: &DeValue) -> Result<Duration, Wrong> {
 /// The services as they are, with these addresses; what cannot be is noted.
 pub(super) fn check(
     files: Vec<OwnFile>,
-    addresses: Vec<Ipv4Addr>,
+    seats: Vec<(Name, Ipv4Addr)>,
     ports: &mut Ports,
     notes: &Notes,
 ) -> Vec<OwnService> {
     let mut services: Vec<_> = files
         .into_iter()
-        .zip(addresses)
-        .map(|(file, address)| service(file, address, ports, notes))
+        .zip(seats)
+        .map(|(file, seat)| service(file, seat, ports, notes))
         .collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
     services
 }
 
-fn service(file: OwnFile, address: Ipv4Addr, ports: &mut Ports, notes: &Notes) -> OwnService {
+fn service(
+    file: OwnFile,
+    (network, address): (Name, Ipv4Addr),
+    ports: &mut Ports,
+    notes: &Notes,
+) -> OwnService {
     let who = format!("service `{}`", file.name);
     let folder = file.folder.or_else(PathBuf::new);
     let folder = Some(folder.value).filter(|path| !path.as_os_str().is_empty());
@@ -275,7 +285,7 @@ fn service(file: OwnFile, address: Ipv4Addr, ports: &mut Ports, notes: &Notes) -
         first.map_or(Readiness::Started, |publish| Readiness::Tcp(publish.port))
     };
     OwnService {
-        network: Name::new(crate::lab::network::MAIN).expect("this is a name"),
+        network,
         address,
         command: names(file.command),
         env: file.env,
@@ -457,6 +467,7 @@ pub(super) fn render(out: &mut String, service: &OwnService) -> fmt::Result {
     if let Some(folder) = &service.folder {
         writeln!(out, "folder = {}", quoted(folder.display()))?;
     }
+    writeln!(out, "network = {}", quoted(&service.network))?;
     writeln!(out, "address = {}", quoted(service.address))?;
     match service.publish.as_slice() {
         [] => writeln!(out, "publish = false")?,
@@ -479,11 +490,21 @@ pub(super) fn spell_names(names: &[Name]) -> String {
     format!("[{}]", names.join(", "))
 }
 
-/// Takes the addresses that the files of services give, or none.
-pub(super) fn addresses(files: &mut [OwnFile]) -> Vec<(String, usize, Read<Ipv4Addr>)> {
+/// The networks that services are on, and who claims which address there.
+pub(super) fn claimants(
+    files: &mut [OwnFile],
+    networks: &Networks,
+) -> Vec<(Option<usize>, Claimant)> {
     let claim = |file: &mut OwnFile| {
-        let address = std::mem::replace(&mut file.address, Read::Absent);
-        (format!("service `{}`", file.name), file.at, address)
+        let who = format!("service `{}`", file.name);
+        let place = networks.place(&who, &file.network);
+        let claimant = Claimant {
+            who,
+            at: file.at,
+            address: std::mem::replace(&mut file.address, Read::Absent),
+            is_bmc: false,
+        };
+        (place, claimant)
     };
     files.iter_mut().map(claim).collect()
 }

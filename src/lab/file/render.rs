@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use toml::Value;
 
 use super::value::{BUILT_IN, spell_duration, spell_size};
-use super::{own, scenario};
+use super::{network, nic, own, scenario};
 use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
 
 /// Spells `lab` as a lab file that [`load`](super::load) makes the same lab of.
@@ -33,9 +33,8 @@ fn write_lab(out: &mut String, lab: &Lab) -> fmt::Result {
     for (key, _) in absent.iter().filter(|(_, absent)| *absent) {
         writeln!(out, "{key} = false")?;
     }
-    writeln!(out, "\n[network]")?;
-    writeln!(out, "subnet = {}", quoted(lab.network.subnet))?;
-    writeln!(out, "gateway = {}", quoted(lab.network.gateway))?;
+    network::render(out, lab)?;
+    network::render_more(out, lab)?;
     if let Some(dhcp) = &lab.dhcp {
         write_dhcp(out, dhcp)?;
     }
@@ -63,6 +62,7 @@ fn write_dhcp(out: &mut String, dhcp: &Dhcp) -> fmt::Result {
 
 fn write_web(out: &mut String, web: &Web) -> fmt::Result {
     writeln!(out, "\n[web]")?;
+    writeln!(out, "network = {}", quoted(&web.network))?;
     writeln!(out, "address = {}", quoted(web.address))?;
     writeln!(out, "root = {}", root(&web.root))?;
     writeln!(out, "server = {}", quoted(web.server))?;
@@ -71,6 +71,7 @@ fn write_web(out: &mut String, web: &Web) -> fmt::Result {
 
 fn write_ssh(out: &mut String, ssh: &Ssh) -> fmt::Result {
     writeln!(out, "\n[ssh]")?;
+    writeln!(out, "network = {}", quoted(&ssh.network))?;
     writeln!(out, "address = {}", quoted(ssh.address))?;
     writeln!(out, "publish = {}", publish(ssh.publish))
 }
@@ -82,6 +83,7 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
     };
     let boot: Vec<_> = node.boot.iter().map(quoted).collect();
     writeln!(out, "\n[node.{}]", node.name)?;
+    writeln!(out, "network = {}", quoted(&node.nic.network))?;
     writeln!(out, "address = {:<25}# its BMC", quoted(node.address))?;
     writeln!(out, "cpus = {}", node.cpus)?;
     writeln!(
@@ -92,6 +94,10 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
     writeln!(out, "disk = {disk}")?;
     writeln!(out, "nic = {}", quoted(node.nic.model))?;
     writeln!(out, "mac = {}", quoted(node.nic.mac))?;
+    if let Some(ip) = node.nic.ip {
+        writeln!(out, "ip = {}", quoted(ip))?;
+    }
+    writeln!(out, "nics = {}", nic::render_more(node))?;
     writeln!(out, "firmware = {}", quoted(node.firmware))?;
     writeln!(out, "boot = [{}]", boot.join(", "))?;
     writeln!(out, "fast_boot = {}", node.fast_boot)?;

@@ -65,7 +65,12 @@ fn object(table: &str, keys: &[&str]) -> Value {
         ((*key).to_owned(), kind)
     };
     let properties: Map<String, Value> = keys.iter().map(property).collect();
-    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+    // Below the main network stand the others.
+    let others = match table {
+        "network" => reference("network.NAME"),
+        _ => json!(false),
+    };
+    json!({ "type": "object", "properties": properties, "additionalProperties": others })
 }
 
 fn keys_of(table: &str) -> &'static [&'static str] {
@@ -76,7 +81,9 @@ fn keys_of(table: &str) -> &'static [&'static str] {
 /// What the value of a key looks like; none for a key that is not known here.
 fn kind(table: &str, key: &str) -> Option<Value> {
     Some(match (table, key) {
-        (_, "network" | "defaults") => reference(key),
+        ("", "network" | "defaults") => reference(key),
+        (_, "network") => text(NAME),
+        ("network.NAME", "dhcp") => or_false(reference("network.NAME.dhcp")),
         (_, "dhcp" | "web" | "ssh") => or_false(reference(key)),
         ("", "node") => or_false(tables("node.NAME", Some(NAME))),
         ("", "service") => tables("service.NAME", Some(NAME)),
@@ -104,8 +111,11 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         ("node.NAME", "count") => integer(1, MOST_NODES),
         ("node.NAME", "cpus") => integer(1, 64),
         (_, "subnet") => text(&format!("{ADDRESS}/[0-9]{{1,2}}")),
-        (_, "gateway" | "address") => text(ADDRESS),
-        (_, "pool") => text(&format!("{ADDRESS} *- *{ADDRESS}")),
+        (_, "gateway" | "address" | "ip") => text(ADDRESS),
+        (_, "mtu") => integer(576, 9000),
+        (_, "ipv6") => or_false(choice(&["ra", "dhcpv6"])),
+        ("node.NAME", "nics") => list(reference("node.NAME.nics")),
+        (_, "pool" | "bmcs") => text(&format!("{ADDRESS} *- *{ADDRESS}")),
         (_, "lease" | "at" | "for" | "over") => text(DURATION),
         (_, "soft_timeout") => or_false(text(DURATION)),
         (_, "memory") => text(SIZE),
@@ -121,7 +131,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         ("node.NAME", "boot") => list(text("network[0-9]*|disk[0-9]*|cdrom")),
         ("", "include") => list(json!({ "type": "string" })),
         (_, "server") => choice(&HttpServer::ALL),
-        (_, "nic") => choice(&NicModel::ALL),
+        (_, "nic" | "model") => choice(&NicModel::ALL),
         (_, "firmware") => choice(&Firmware::ALL),
         (_, "accel") => choice(&Accel::ALL),
         (_, "privilege") => choice(&Privilege::ALL),

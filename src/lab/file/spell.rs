@@ -8,30 +8,32 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
 use toml::de::{DeTable, DeValue};
 
 use super::Origin;
 use super::fleet::{self, MOST_NODES, Seat};
 use super::merge::{bytes, merge};
+use super::network::{self, MORE, MORE_DHCP, NETWORK, NetworkFile};
+use super::nic::{self, NIC, NicFile};
 use super::own::{self, OWN, OwnFile};
 use super::report::{Notes, shown};
 use super::scenario::{ACT, scenario};
 use super::walk::{Read, Table};
 use super::{profile, value};
-use crate::lab::{
-    Accel, Act, BootDevice, Firmware, HttpServer, Mac, Name, NicModel, Privilege, Profile, Root,
-};
+use crate::lab::{Accel, Act, BootDevice, Firmware, HttpServer, Name, Privilege, Profile, Root};
 
 /// Every table of the language with its keys; `NAME` stands for a name of the user's.
 pub const KEYS: &[(&str, &[&str])] = &[
     ("", LAB),
     ("network", NETWORK),
+    ("network.NAME", MORE),
+    ("network.NAME.dhcp", MORE_DHCP),
     ("dhcp", DHCP),
     ("web", WEB),
     ("ssh", SSH),
     ("service.NAME", OWN),
     ("node.NAME", NODE),
+    ("node.NAME.nics", NIC),
     ("node.NAME.bmc", BMC),
     ("node.NAME.bmc.users.NAME", USER),
     ("node.NAME.bmc.scenario", ACT),
@@ -40,20 +42,22 @@ pub const KEYS: &[(&str, &[&str])] = &[
 const LAB: &[&str] = &[
     "name", "network", "dhcp", "web", "ssh", "service", "defaults", "node", "include",
 ];
-const NETWORK: &[&str] = &["subnet", "gateway"];
 const DHCP: &[&str] = &["address", "pool", "lease", "tftproot", "boot"];
-const WEB: &[&str] = &["address", "root", "server", "publish"];
-const SSH: &[&str] = &["address", "publish"];
+const WEB: &[&str] = &["network", "address", "root", "server", "publish"];
+const SSH: &[&str] = &["network", "address", "publish"];
 /// The first two make many nodes of one table, so a default of them would say nothing.
 const NODE: &[&str] = &[
     "count",
     "name",
+    "network",
     "address",
     "cpus",
     "memory",
     "disk",
     "nic",
     "mac",
+    "ip",
+    "nics",
     "firmware",
     "boot",
     "fast_boot",
@@ -82,8 +86,8 @@ const DISK: (u64, u64) = (1, 16 << 20);
 /// What a lab file says, each value well-formed by itself.
 pub(super) struct LabFile {
     pub(super) name: Read<Name>,
-    pub(super) subnet: Read<Ipv4Net>,
-    pub(super) gateway: Read<Ipv4Addr>,
+    /// The main network, then the others in the order of the file.
+    pub(super) networks: Vec<NetworkFile>,
     pub(super) dhcp: Service<DhcpFile>,
     pub(super) web: Service<WebFile>,
     pub(super) ssh: Service<SshFile>,
@@ -110,6 +114,7 @@ pub(super) struct DhcpFile {
 }
 
 pub(super) struct WebFile {
+    pub(super) network: Read<Name>,
     pub(super) address: Read<Ipv4Addr>,
     pub(super) root: Read<Root>,
     pub(super) server: Read<HttpServer>,
@@ -117,6 +122,7 @@ pub(super) struct WebFile {
 }
 
 pub(super) struct SshFile {
+    pub(super) network: Read<Name>,
     pub(super) address: Read<Ipv4Addr>,
     pub(super) publish: Read<Option<SocketAddr>>,
 }
@@ -129,8 +135,8 @@ pub(super) struct NodeFile {
     pub(super) cpus: Read<u8>,
     pub(super) memory_mib: Read<u32>,
     pub(super) disk_mib: Read<Option<u64>>,
-    pub(super) nic: Read<NicModel>,
-    pub(super) mac: Read<Mac>,
+    /// Its network cards, the first of which its own keys describe.
+    pub(super) nics: Vec<NicFile>,
     pub(super) firmware: Read<Firmware>,
     pub(super) boot: Read<Vec<(BootDevice, usize)>>,
     pub(super) fast_boot: Read<bool>,
@@ -208,15 +214,10 @@ pub(super) fn spell<'a>(
 ) -> LabFile {
     let root = |value: &DeValue, at| value::root(value, folders[notes.file_of(at)]);
     let lab = Table::open(notes, "", Some(file), LAB);
-    let network = match lab.read_table("network", false) {
-        Read::Given(entries, _) => Table::open(notes, "network", entries, NETWORK),
-        Read::Absent | Read::Bad => Table::open(notes, "network", None, NETWORK),
-    };
     let (nodes, node_count) = nodes(&lab, origin, notes);
     LabFile {
         name: lab.read("name", value::name),
-        subnet: network.read("subnet", value::subnet),
-        gateway: network.read("gateway", value::address),
+        networks: network::spell(&lab, notes),
         dhcp: service(&lab, notes, "dhcp", DHCP, |table| DhcpFile {
             address: table.read("address", value::address),
             pool: table.read("pool", value::pool),
@@ -225,12 +226,14 @@ pub(super) fn spell<'a>(
             boot: table.read("boot", value::boot_target),
         }),
         web: service(&lab, notes, "web", WEB, |table| WebFile {
+            network: table.read("network", value::name),
             address: table.read("address", value::address),
             root: table.read_at("root", root),
             server: table.read("server", |v| value::choice(v, &HttpServer::ALL)),
             publish: table.read("publish", |v| value::publish(v, "127.0.0.1:8080")),
         }),
         ssh: service(&lab, notes, "ssh", SSH, |table| SshFile {
+            network: table.read("network", value::name),
             address: table.read("address", value::address),
             publish: table.read("publish", |v| value::publish(v, "127.0.0.1:2222")),
         }),
@@ -353,8 +356,7 @@ fn node(
             Some(false) => Ok(None),
             _ => value::size(v, "a size such as \"8GiB\", or false for no disk", DISK).map(Some),
         }),
-        nic: table.read("nic", |v| value::choice(v, &NicModel::ALL)),
-        mac: table.read_at("mac", |v, at| seat.mac(v, at)),
+        nics: nic::spell(&table, seat, notes),
         firmware: table.read("firmware", |v| value::choice(v, &Firmware::ALL)),
         boot: table.read_list("boot", "[\"network\", \"disk\"]", value::boot_device),
         fast_boot: table.read("fast_boot", value::boolean),

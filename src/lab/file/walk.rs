@@ -1,5 +1,7 @@
 //! Reading a TOML table key by key, noting what is wrong instead of stopping at it.
 
+use std::borrow::Cow;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -82,24 +84,27 @@ impl<'a> Table<'a> {
         keys: &'static [&'static str],
     ) -> Self {
         let table = Self::within(notes, scope, entries, keys);
-        let scope = &table.scope;
         for (key, value) in entries.into_iter().flat_map(DeTable::iter) {
-            let name = key.get_ref().as_ref();
-            if keys.contains(&name) {
-                continue;
+            if !keys.contains(&key.get_ref().as_ref()) {
+                table.unknown(key, value.get_ref());
             }
-            let instead = match nearest(name, keys) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("expected {}", either(keys, '`')),
-            };
-            let lost_node = scope.is_empty()
-                && value.get_ref().is_table()
-                && matches!(nearest(name, keys), None | Some("node"));
-            let hint = lost_node.then(|| "the table of a node is spelled [node.NAME]".to_owned());
-            let message = format!("{scope}unknown key `{}`, {instead}", shown(name));
-            notes.add(Some(key.span().start), message, hint);
         }
         table
+    }
+
+    /// Notes a key that is none of the table's.
+    pub(super) fn unknown(&self, key: &Spanned<Cow<str>>, value: &DeValue) {
+        let (name, scope, keys) = (key.get_ref().as_ref(), &self.scope, self.keys);
+        let instead = match nearest(name, keys) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("expected {}", either(keys, '`')),
+        };
+        let lost_node = scope.is_empty()
+            && value.is_table()
+            && matches!(nearest(name, keys), None | Some("node"));
+        let hint = lost_node.then(|| "the table of a node is spelled [node.NAME]".to_owned());
+        let message = format!("{scope}unknown key `{}`, {instead}", shown(name));
+        self.notes.add(Some(key.span().start), message, hint);
     }
 
     /// Opens `entries` for these `keys`, whatever others it has.
