@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lab::{Fault, Name};
 
+mod see;
+
+pub use see::*;
+
 /// The bare-metal lab that runs anywhere Linux runs
 ///
 /// One network with DHCP, TFTP, PXE, HTTP and SSH on it, and a virtual server
@@ -33,6 +37,10 @@ pub enum Command {
     Down,
     /// List the members of the lab
     Ps,
+    /// Wait until something has come about: a boot stage, health, a page, a line
+    Wait(Wait),
+    /// Draw how a node boots, stage by stage
+    Timeline(Timeline),
     /// Show what the members print
     Logs(Logs),
     /// Attach this terminal to the serial console of a node

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::{Fault, Name};
+use crate::lab::{Fault, Name, Stage};
 use crate::node::Power;
 
 /// Something that happened in a lab.
@@ -71,6 +71,16 @@ pub enum What {
         node: Name,
         /// Who or what did it.
         by: String,
+    },
+    /// A node's boot has come to a stage.
+    Stage {
+        /// The node.
+        node: Name,
+        /// The stage.
+        stage: Stage,
+        /// What showed it: a file, an address, a line.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        detail: String,
     },
     /// A node's identify light was switched (IPMI 2.0, section 28.5).
     Identify {

@@ -32,6 +32,29 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[("sudo nsplay ps", "who is there, and in what state")],
     ),
     (
+        "wait",
+        &[
+            (
+                "sudo nsplay wait node1 --for userland",
+                "until its system has come up, for 5 minutes at most",
+            ),
+            (
+                "sudo nsplay wait --for http=http://web/boot.ipxe --timeout 10s",
+                "until the lab serves a page",
+            ),
+        ],
+    ),
+    (
+        "timeline",
+        &[
+            ("sudo nsplay timeline node1", "its last boot"),
+            (
+                "sudo nsplay timeline node1 --all --json",
+                "all of them, for a program",
+            ),
+        ],
+    ),
+    (
         "logs",
         &[
             ("sudo nsplay logs", "all that was printed"),

@@ -24,6 +24,7 @@ pub mod lines;
 pub mod node;
 pub mod plan;
 pub mod program;
+pub mod progress;
 pub mod relay;
 pub mod rundir;
 pub mod service;

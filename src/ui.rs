@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::error::Failure;
 use crate::event::{Event, What};
 use crate::journal;
+use crate::lab::Stage;
 use crate::supervisor::protocol::{Member, State};
 
 /// Prints data.
@@ -25,6 +26,17 @@ pub fn bytes(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()
+}
+
+/// Prints data as JSON, for programs; the exit code is that of success.
+///
+/// # Errors
+/// What has no JSON.
+pub fn json(value: &impl serde::Serialize) -> Result<u8, Failure> {
+    let json = serde_json::to_string_pretty(value);
+    let json = json.map_err(|error| Failure::failed(error.to_string()))?;
+    data(&format!("{json}\n"));
+    Ok(0)
 }
 
 /// Prints what is going on.
@@ -47,6 +59,8 @@ pub struct Printer {
     colour: bool,
     /// Whether what happens is data too, as it is for who asks for the log.
     is_log: bool,
+    /// Whether stages are shown that a line of a member tells of too.
+    shows_all: bool,
     /// As wide as the longest member's name so far.
     width: usize,
 }
@@ -65,6 +79,7 @@ impl Printer {
         Self {
             colour: wanted && io::stdout().is_terminal(),
             is_log: false,
+            shows_all: false,
             width: 5,
         }
     }
@@ -118,6 +133,16 @@ impl Printer {
                 self.mark("*", &format!("{node} is {power}, by {by}"));
             }
             What::Reset { node, by } => self.mark("*", &format!("{node} was reset, by {by}")),
+            What::Stage {
+                node,
+                stage,
+                detail,
+            } => {
+                if self.shows_all || !is_told_by_a_line(*stage) {
+                    let text = format!("{node}: {stage} {detail}");
+                    self.mark("*", text.trim_end());
+                }
+            }
             What::Identify { node, on } => {
                 let light = if *on { "on" } else { "off" };
                 self.mark("*", &format!("{node}: the identify light is {light}"));
@@ -167,6 +192,26 @@ impl Printer {
     }
 }
 
+/// Whether what shows a stage is in the log anyhow: a line of DHCP, TFTP, HTTP or the guest.
+fn is_told_by_a_line(stage: Stage) -> bool {
+    match stage {
+        Stage::Up | Stage::Crashed => false,
+        Stage::Powered
+        | Stage::Firmware
+        | Stage::Discover
+        | Stage::Offer
+        | Stage::Ack
+        | Stage::Tftp
+        | Stage::Ipxe
+        | Stage::Http
+        | Stage::Kernel
+        | Stage::Userland
+        | Stage::Login
+        | Stage::Installed
+        | Stage::Off => true,
+    }
+}
+
 /// One of six colours, the same for a name in every run.
 fn colour_of(name: &str) -> u8 {
     31 + name
@@ -183,6 +228,7 @@ pub fn members(members: &[Member]) {
             "NAME",
             "RUNS",
             "STATE",
+            "STAGE",
             "FOR",
             "RESTARTS",
             "ADDRESS",
@@ -200,6 +246,9 @@ pub fn members(members: &[Member]) {
                 true => format!("{}, identify", state(member.state)),
                 false => state(member.state).to_owned(),
             },
+            member
+                .stage
+                .map_or_else(String::new, |stage| stage.to_string()),
             span(since),
             member.restarts.to_string(),
             member.address.to_string(),

@@ -14,14 +14,22 @@ use crate::ui::{self, Printer};
 
 /// Prints the log of the lab, or of its last run when it is not up.
 pub fn run(options: &cli::Logs, lab: &Name) -> Result<u8, Failure> {
-    let dir = RunDir::new(lab);
     let mut printer = Printer::of_log();
-    let mut show = |event: &Event| {
-        if wanted(event, &options.members) {
-            printer.event(event);
+    each(lab, options.follow, |event| {
+        if wanted(&event, &options.members) {
+            printer.event(&event);
         }
-    };
-    let follow = options.follow;
+    })?;
+    Ok(0)
+}
+
+/// Passes on the events of a lab, or of its last run when it is not up; `follow` goes on with
+/// those to come.
+///
+/// # Errors
+/// When there is no log, or the lab belongs to somebody else.
+pub fn each(lab: &Name, follow: bool, mut take: impl FnMut(Event)) -> Result<(), Failure> {
+    let dir = RunDir::new(lab);
     let client = match Client::ask(&dir, &Request::Logs { follow }) {
         Ok(client) => client,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -31,17 +39,16 @@ pub fn run(options: &cli::Logs, lab: &Name) -> Result<u8, Failure> {
             ui::status(&format!(
                 "lab `{lab}` is not up; this is the log of its last run"
             ));
-            events.for_each(|event| show(&event));
-            return Ok(0);
+            events.for_each(take);
+            return Ok(());
         }
         Err(error) => return Err(Failure::io(format_args!("reach lab `{lab}`"), &error)),
     };
     client.replies(|reply| {
         if let Reply::Event(event) = reply {
-            show(&event);
+            take(event);
         }
-    })?;
-    Ok(0)
+    })
 }
 
 /// Whether an event belongs to one of `members`; all do when none is named.
@@ -52,6 +59,7 @@ fn wanted(event: &Event, members: &[Name]) -> bool {
         }
         What::Power { node, .. }
         | What::Reset { node, .. }
+        | What::Stage { node, .. }
         | What::Identify { node, .. }
         | What::Sensor { node, .. }
         | What::Fault { node, .. } => node,

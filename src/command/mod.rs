@@ -15,7 +15,9 @@ mod plan;
 mod power;
 mod preflight;
 mod ps;
+mod timeline;
 mod up;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,6 +45,8 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
     match command {
         Command::Up(options) => up::run(options, project),
         Command::Down => down::run(&name()),
+        Command::Wait(options) => wait::run(options, &name()),
+        Command::Timeline(options) => timeline::run(options, &name()),
         Command::Ps => ps::run(&name()),
         Command::Logs(options) => logs::run(options, &name()),
         Command::Console(options) => console::run(options, &name()),

@@ -11,6 +11,7 @@ pub mod name;
 pub mod network;
 pub mod own;
 pub mod profile;
+pub mod stage;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,6 +27,7 @@ pub use name::{LinkName, Name};
 pub use network::{Ipv6, Network, Nic};
 pub use own::OwnService;
 pub use profile::{Identity, Profile};
+pub use stage::Stage;
 
 /// A lab that has been checked: every name, address and port in it can be used as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,17 +4,20 @@
 //! cannot disagree. [`power`] is the machine, [`qemu`] the command line,
 //! [`qmp`] the monitor, [`console`] what the guest prints and reads, [`serial`]
 //! QEMU's end of that, [`chassis`] what the BMC remembers, [`boot`] what it was
-//! told to boot, [`smbios`] what the guest reads of its hardware.
+//! told to boot, [`smbios`] what the guest reads of its hardware, [`screen`] what it shows, and [`keys`] what
+//! is typed.
 
 pub mod boot;
 pub mod chassis;
 pub mod console;
 mod door;
 pub mod faults;
+pub mod keys;
 pub mod memory;
 pub mod power;
 pub mod qemu;
 pub mod qmp;
+pub mod screen;
 pub mod serial;
 pub mod smbios;
 

@@ -63,6 +63,7 @@ pub struct Node {
     journal: Journal,
     orders: mpsc::UnboundedSender<Asked>,
     power: watch::Receiver<Power>,
+    monitor: watch::Receiver<Option<Rc<Qmp>>>,
     chassis: Rc<RefCell<Chassis>>,
     boot_options: Rc<Notify>,
     memory: Rc<Memory>,
@@ -78,6 +79,7 @@ impl Node {
         furnish(&machine, user)?;
         let (orders, asked) = mpsc::unbounded_channel();
         let (tell, power) = watch::channel(Power::Off);
+        let (lend, monitor) = watch::channel(None);
         let (name, file) = (machine.node.name.clone(), machine.memory());
         let journal = host.journal.clone();
         let memory = Rc::new(Memory::new(file, name.clone(), journal.clone()));
@@ -88,6 +90,7 @@ impl Node {
         let keeper = Keeper {
             user,
             power: tell,
+            monitor: lend,
             chassis: Rc::clone(&chassis),
             boot_options: Rc::clone(&boot_options),
             memory: Rc::clone(&memory),
@@ -101,6 +104,7 @@ impl Node {
             journal,
             orders,
             power,
+            monitor,
             chassis,
             boot_options,
             memory,
@@ -139,6 +143,24 @@ impl Node {
     #[must_use]
     pub fn power(&self) -> Power {
         *self.power.borrow()
+    }
+
+    /// QEMU's monitor, to look at the screen and to type; waits for a QEMU that has just started.
+    ///
+    /// # Errors
+    /// That the node is off, or goes off meanwhile.
+    pub async fn monitor(&self) -> io::Result<Rc<Qmp>> {
+        let off = || io::Error::other("the node is off");
+        let (mut lent, mut power) = (self.monitor.clone(), self.power.clone());
+        let is_off = power.wait_for(|power| *power == Power::Off);
+        tokio::select! {
+            biased;
+            _ = is_off => Err(off()),
+            lent = lent.wait_for(Option::is_some) => {
+                let lent = lent.map_err(|_| off())?;
+                lent.as_ref().map(Rc::clone).ok_or_else(off)
+            }
+        }
     }
 
     /// Whether it comes on with its lab.
@@ -211,6 +233,8 @@ struct Keeper {
     user: u32,
     host: Host,
     power: watch::Sender<Power>,
+    /// Lends QEMU's monitor to who looks at the screen or types.
+    monitor: watch::Sender<Option<Rc<Qmp>>>,
     chassis: Rc<RefCell<Chassis>>,
     /// Tells that the boot options have changed.
     boot_options: Rc<Notify>,
@@ -226,8 +250,8 @@ struct Running {
     boot: Boot,
     /// Whether it ends when the guest resets the machine.
     ends_at_reboot: bool,
-    qmp: oneshot::Receiver<io::Result<Qmp>>,
-    greeted: Option<Qmp>,
+    qmp: oneshot::Receiver<io::Result<Rc<Qmp>>>,
+    greeted: Option<Rc<Qmp>>,
     said: mpsc::UnboundedReceiver<Said>,
     reason: Option<String>,
     /// When the machine last started.
@@ -427,8 +451,12 @@ impl Keeper {
 
         let (tell, said) = mpsc::unbounded_channel();
         let (greet, qmp) = oneshot::channel();
+        let monitor = self.monitor.clone();
+        monitor.send_replace(None);
         tokio::task::spawn_local(async move {
-            let _ = greet.send(Qmp::greet(qmp_ours, tell).await);
+            let greeted = Qmp::greet(qmp_ours, tell).await.map(Rc::new);
+            monitor.send_replace(greeted.as_ref().ok().map(Rc::clone));
+            let _ = greet.send(greeted);
         });
         // Whoever takes it ends with the lab only.
         let _ = self.lines.send(serial_ours);

@@ -1,7 +1,9 @@
 //! QMP: QEMU's monitor, over a socket that QEMU inherits.
 
+use std::cell::Cell;
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -20,6 +22,8 @@ const GREET_WITHIN: Duration = Duration::from_secs(20);
 
 /// A connection to a QEMU that has greeted.
 pub struct Qmp {
+    /// How many stops and starts are ours, and not worth a line.
+    ours: Rc<Cell<u32>>,
     service: QapiService<QmpStreamTokio<WriteHalf<UnixStream>>>,
 }
 
@@ -50,8 +54,9 @@ impl Qmp {
         };
         let stream = timeout(GREET_WITHIN, greeting).await??;
         let (service, events) = stream.into_parts();
-        tokio::task::spawn_local(listen(events, said));
-        Ok(Self { service })
+        let ours = Rc::default();
+        tokio::task::spawn_local(listen(events, said, Rc::clone(&ours)));
+        Ok(Self { ours, service })
     }
 
     /// Resets the machine.
@@ -97,9 +102,47 @@ impl Qmp {
         .await
     }
 
+    /// Carries a command of the monitor for people out, and returns what it prints.
+    ///
+    /// # Errors
+    /// TimedOut, or what QEMU says.
+    pub(super) async fn monitor(&self, command_line: String) -> io::Result<String> {
+        let command = qmp::human_monitor_command {
+            cpu_index: None,
+            command_line,
+        };
+        self.ask(command).await
+    }
+
+    /// Does something while the guest stands still.
+    ///
+    /// # Errors
+    /// TimedOut, or what QEMU says.
+    pub(super) async fn while_stopped<T>(
+        &self,
+        act: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        if !self.ask(qmp::query_status {}).await?.running {
+            return act.await;
+        }
+        self.ours.set(self.ours.get() + 2);
+        self.execute(qmp::stop {}).await?;
+        let done = act.await;
+        self.execute(qmp::cont {}).await?;
+        done
+    }
+
     async fn execute<C: qapi::qmp::QmpCommand>(&self, command: C) -> io::Result<()> {
+        self.ask(command).await.map(drop)
+    }
+
+    /// Carries a command out, and returns the answer.
+    ///
+    /// # Errors
+    /// TimedOut, or what QEMU says.
+    pub(super) async fn ask<C: qapi::qmp::QmpCommand>(&self, command: C) -> io::Result<C::Ok> {
         match timeout(ANSWER_WITHIN, self.service.execute(command)).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(io::Error::other(error)),
             Err(late) => Err(late.into()),
         }
@@ -108,7 +151,7 @@ impl Qmp {
 
 type Events = qapi::futures::QapiEvents<QmpStreamTokio<ReadHalf<UnixStream>>>;
 
-async fn listen(events: Events, said: mpsc::UnboundedSender<Said>) {
+async fn listen(events: Events, said: mpsc::UnboundedSender<Said>, ours: Rc<Cell<u32>>) {
     let mut events = std::pin::pin!(events);
     while let Some(Ok(event)) = events.next().await {
         let heard = match event {
@@ -118,6 +161,10 @@ async fn listen(events: Events, said: mpsc::UnboundedSender<Said>) {
             Event::POWERDOWN { .. } => Said::Note("ACPI power button pressed".to_owned()),
             Event::BLOCK_IO_ERROR { data, .. } => {
                 Said::Note(format!("disk error: {}", data.reason))
+            }
+            Event::STOP { .. } | Event::RESUME { .. } if ours.get() > 0 => {
+                ours.set(ours.get() - 1);
+                continue;
             }
             Event::STOP { .. } => Said::Note("QEMU stopped the guest".to_owned()),
             Event::RESUME { .. } => Said::Note("QEMU resumed the guest".to_owned()),

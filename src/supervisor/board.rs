@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::protocol::{Member, State};
 use crate::event::{Event, What};
 use crate::journal::Journal;
-use crate::lab::Name;
+use crate::lab::{Name, Stage};
 use crate::node::Power;
 use crate::plan::Plan;
 
@@ -72,6 +72,17 @@ impl Board {
                 }
                 return;
             }
+            What::Stage { node, stage, .. } => {
+                let mut members = self.0.borrow_mut();
+                let found = |member: &&mut Member| member.name == *node && member.what == QEMU;
+                if let Some(member) = members.iter_mut().find(found) {
+                    // Some are seen out of turn: the farthest counts.
+                    let begins = *stage == Stage::Powered || stage.is_end();
+                    let before = member.stage.filter(|_| !begins);
+                    member.stage = before.max(Some(*stage));
+                }
+                return;
+            }
             What::Log { .. }
             | What::Sensor { .. }
             | What::Fault { .. }
@@ -107,6 +118,7 @@ fn members(plan: &Plan) -> Vec<Member> {
         restarts: 0,
         published,
         identify: false,
+        stage: None,
     };
     let mut members = Vec::new();
     for (service, seat) in plan.services.iter().zip(lab.services()) {

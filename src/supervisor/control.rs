@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -14,6 +15,8 @@ use tokio::task::JoinSet;
 use super::board::Board;
 use super::protocol::{Reply, Request};
 use super::server::Servers;
+use super::stages::Stages;
+use super::wait;
 use crate::event::{Event, What};
 use crate::inspect::Inspection;
 use crate::journal::{self, Journal};
@@ -36,6 +39,8 @@ pub struct Desk {
     pub board: Board,
     /// The nodes, once they are there.
     pub servers: Servers,
+    /// How the nodes boot.
+    pub stages: Stages,
     /// The lab.
     pub lab: std::rc::Rc<Lab>,
     /// Takes the lab down; says who asked.
@@ -164,6 +169,23 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
                 () = last_event(journal) => Ok(()),
             }
         }
+        Request::Wait {
+            nodes,
+            goal,
+            within_ms,
+        } => {
+            let within = Duration::from_millis(within_ms);
+            let mut read = read.into_inner();
+            let waited = tokio::select! {
+                waited = wait::wait(&desk, &nodes, &goal, within) => waited,
+                _ = gone(&mut read) => return Ok(()),
+            };
+            match waited {
+                Ok(()) => client.last(&Reply::Done).await,
+                Err(wait::Vain::Unknown(message)) => client.last(&Reply::Unknown { message }).await,
+                Err(wait::Vain::Late(message)) => client.last(&Reply::Refused { message }).await,
+            }
+        }
         Request::Down { by } => {
             let _ = desk.down.send(by);
             client.last(&Reply::Done).await
@@ -171,7 +193,7 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
     }
 }
 
-fn no_node(desk: &Desk, node: &Name) -> String {
+pub(super) fn no_node(desk: &Desk, node: &Name) -> String {
     let names: Vec<&str> = desk
         .lab
         .nodes

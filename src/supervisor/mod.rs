@@ -15,7 +15,9 @@ pub mod protocol;
 mod publish;
 mod sensors;
 mod server;
+mod stages;
 mod view;
+mod wait;
 
 use std::cell::RefCell;
 use std::fs;
@@ -57,6 +59,7 @@ use handover::Handover;
 use keep::{Keep, Start, keep};
 use sensors::Sensors;
 use server::{Server, Servers};
+use stages::Stages;
 
 /// Clients that listen read their last line in milliseconds; one that hangs is not waited for.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -131,6 +134,8 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
     let began = Instant::now();
     let journal = Journal::begin(&dir.log())?;
     let servers = Servers::default();
+    let stages = Stages::follow(&journal);
+    plan.lab.nodes.iter().for_each(|node| stages.add(node));
     let (down, mut asked_down) = mpsc::unbounded_channel();
     let (farewell, last_call) = mpsc::channel(1);
     let desk = Desk {
@@ -139,6 +144,7 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
         journal: journal.clone(),
         board: Board::follow(&plan, &journal),
         servers: servers.clone(),
+        stages,
         lab: Rc::new(plan.lab.clone()),
         down: down.clone(),
     };

@@ -102,7 +102,7 @@ async fn http(at: SocketAddrV4) -> io::Result<()> {
     expect(&mut stream, b"HTTP/1.").await
 }
 
-async fn get(at: SocketAddrV4, path: &str) -> io::Result<()> {
+pub(super) async fn get(at: SocketAddrV4, path: &str) -> io::Result<()> {
     let mut stream = TcpStream::connect(at).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::bmc::ask::{Ask, Reading};
 use crate::event::Event;
 use crate::inspect::Inspection;
-use crate::lab::{Fault, Name};
+use crate::lab::{Fault, Name, Stage};
 use crate::node::{Order, Power};
+use crate::progress::goal::Goal;
 
 /// What a client asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +55,15 @@ pub enum Request {
     Console {
         /// The node; none is the only one.
         node: Option<Name>,
+    },
+    /// That something comes about; the answer comes when it has, or when it was too long.
+    Wait {
+        /// The nodes that it is about; none for all.
+        nodes: Vec<Name>,
+        /// What.
+        goal: Goal,
+        /// How long, in milliseconds.
+        within_ms: u64,
     },
     /// The end of the lab.
     Down {
@@ -134,6 +144,9 @@ pub struct Member {
     /// Whether its identify light shines.
     #[serde(default)]
     pub identify: bool,
+    /// How far a node's boot has come; none for what is no node, or was never on.
+    #[serde(default)]
+    pub stage: Option<Stage>,
 }
 
 /// The state of a member.

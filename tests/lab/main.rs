@@ -19,3 +19,4 @@ mod races;
 mod refusals;
 mod services;
 mod sessions;
+mod stages;

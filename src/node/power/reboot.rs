@@ -24,7 +24,7 @@ impl Running {
         if self.greeted.is_none() {
             self.greeted = Some((&mut self.qmp).await.unwrap_or_else(|_| Err(early()))?);
         }
-        self.greeted.as_ref().ok_or_else(early)
+        self.greeted.as_deref().ok_or_else(early)
     }
 }
 

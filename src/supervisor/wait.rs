@@ -1,0 +1,275 @@
+//! Waits for what a client wants to come about.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use regex::Regex;
+use tokio::net::TcpStream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{sleep, timeout};
+
+use super::control::{Desk, no_node};
+use super::probe;
+use super::protocol::State;
+use crate::event::{Event, What};
+use crate::journal;
+use crate::lab::{Name, Stage};
+use crate::node::{Power, screen};
+use crate::progress::goal::{Goal, Page};
+
+/// How often members are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often a page or a port is asked for: each question is a connection.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// How often a screen is looked at: each look is a picture, and stops the guest for a moment.
+const LOOK_AT_SCREEN_EVERY: Duration = Duration::from_millis(500);
+
+/// What answers takes no longer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A guest that panicked may reset itself: `panic=10` is what most distributions say.
+const AFTER_A_CRASH: Duration = Duration::from_secs(15);
+
+/// Why somebody waited in vain.
+pub enum Vain {
+    /// For what cannot be.
+    Unknown(String),
+    /// Too long, or for what will not be any more.
+    Late(String),
+}
+
+/// Waits until `goal` has come about, of `nodes` or, where there are none, of all.
+///
+/// # Errors
+/// Why it has not.
+pub async fn wait(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) -> Result<(), Vain> {
+    let all = || desk.lab.nodes.iter().map(|node| node.name.clone());
+    if let Some(unknown) = nodes
+        .iter()
+        .find(|node| !all().any(|known| known == **node))
+    {
+        return Err(Vain::Unknown(no_node(desk, unknown)));
+    }
+    let named = !nodes.is_empty();
+    let nodes: Vec<Name> = match named {
+        true => nodes.to_vec(),
+        false => all().collect(),
+    };
+    let goal_of_nodes = matches!(goal, Goal::Stage(_) | Goal::Screen(_));
+    if nodes.is_empty() && goal_of_nodes {
+        return Err(Vain::Unknown("the lab has no node".to_owned()));
+    }
+    let came = async {
+        match goal {
+            Goal::Stage(stage) => return stage_of(desk, &nodes, *stage).await,
+            Goal::Healthy => healthy(desk, &nodes, named).await,
+            Goal::Http(Page { at, path }) => {
+                let whom = Whom::find(desk, &at.host)?;
+                until(ASK_EVERY, || get(desk, &whom, at.port, path)).await;
+            }
+            Goal::Tcp(at) => {
+                let whom = Whom::find(desk, &at.host)?;
+                until(ASK_EVERY, || connects(desk, &whom, at.port)).await;
+            }
+            Goal::Log(pattern) => {
+                let only = if named { &nodes[..] } else { &[] };
+                printed(desk, only, &compiled(pattern.regex())?).await;
+            }
+            Goal::Screen(pattern) => {
+                let pattern = compiled(pattern.regex())?;
+                for node in &nodes {
+                    until(LOOK_AT_SCREEN_EVERY, || shows(desk, node, &pattern)).await;
+                }
+            }
+        }
+        Ok(())
+    };
+    match timeout(within, came).await {
+        Ok(came) => came,
+        Err(_) => Err(Vain::Late(late(desk, &nodes, goal, within))),
+    }
+}
+
+/// What is said when it was too long.
+fn late(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) -> String {
+    let within = within.as_secs_f64();
+    match goal {
+        Goal::Stage(stage) => {
+            let slow = nodes
+                .iter()
+                .filter(|node| !desk.stages.reached(node, *stage));
+            let told = slow.map(|node| format!("{node} stands at {}", stands(desk, node)));
+            let told: Vec<_> = told.collect();
+            format!("no `{stage}` within {within} s: {}", told.join("; "))
+        }
+        Goal::Healthy => {
+            let told = ill(desk, nodes, !nodes.is_empty());
+            format!("not healthy within {within} s: {}", told.join(", "))
+        }
+        Goal::Http(_) | Goal::Tcp(_) | Goal::Log(_) | Goal::Screen(_) => {
+            format!("no {goal} within {within} s")
+        }
+    }
+}
+
+fn stands(desk: &Desk, node: &Name) -> String {
+    let boot = desk.stages.boot(node).unwrap_or_default();
+    let stage = boot.stage().map_or(Stage::Off, |step| step.stage);
+    stage.to_string()
+}
+
+async fn stage_of(desk: &Desk, nodes: &[Name], stage: Stage) -> Result<(), Vain> {
+    let mut changes = desk.stages.changes();
+    loop {
+        changes.borrow_and_update();
+        // One that was never on has no stage, and is off.
+        let reached = |node: &Name| match stage {
+            Stage::Off => desk
+                .servers
+                .node(node)
+                .is_some_and(|node| node.power() == Power::Off),
+            _ => desk.stages.reached(node, stage),
+        };
+        if nodes.iter().all(reached) {
+            return Ok(());
+        }
+        let crashed = nodes.iter().find(|node| {
+            !stage.is_end() && !reached(node) && desk.stages.reached(node, Stage::Crashed)
+        });
+        let Some(node) = crashed else {
+            let _ = changes.changed().await;
+            continue;
+        };
+        if timeout(AFTER_A_CRASH, changes.changed()).await.is_err() {
+            return Err(Vain::Late(format!("{node} crashed before `{stage}`")));
+        }
+    }
+}
+
+async fn healthy(desk: &Desk, nodes: &[Name], named: bool) {
+    while !ill(desk, nodes, named).is_empty() {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The members that are not well. Of nodes that nobody named, those that are off may be so.
+fn ill(desk: &Desk, nodes: &[Name], named: bool) -> Vec<String> {
+    let is_node = |name: &Name| desk.lab.nodes.iter().any(|node| node.name == *name);
+    let members = desk.board.members();
+    let ill = members.iter().filter_map(|member| {
+        if named && is_node(&member.name) && !nodes.contains(&member.name) {
+            return None;
+        }
+        let text = match member.state {
+            State::Ready => return None,
+            State::On if member.stage == Some(Stage::Crashed) => "has crashed",
+            State::On => return None,
+            State::Off if !named && member.stage.is_none() => return None,
+            State::Off => "is off",
+            State::Starting => "is starting",
+            State::Waiting => "is being started again",
+            State::Ended => "has ended",
+        };
+        Some(format!("{} ({}) {text}", member.name, member.what))
+    });
+    ill.collect()
+}
+
+/// Asks again and again until the answer is yes.
+async fn until<F: Future<Output = bool>>(pause: Duration, ask: impl Fn() -> F) {
+    while !timeout(ANSWER_WITHIN, ask()).await.unwrap_or(false) {
+        sleep(pause).await;
+    }
+}
+
+async fn shows(desk: &Desk, node: &Name, pattern: &Regex) -> bool {
+    let look = async {
+        let server = desk.servers.node(node).ok_or(io::ErrorKind::NotFound)?;
+        let qmp = server.monitor().await?;
+        screen::text(&qmp, node).await
+    };
+    let lines = look.await.ok().flatten().unwrap_or_default();
+    lines.iter().any(|line| pattern.is_match(line))
+}
+
+/// Waits until a member prints a line; what has been printed already counts.
+async fn printed(desk: &Desk, only: &[Name], pattern: &Regex) {
+    let matches = |event: Event| match event.what {
+        What::Log { member, text } => {
+            (only.is_empty() || only.contains(&member)) && pattern.is_match(&text)
+        }
+        _ => false,
+    };
+    // No await between these two: what has been written is what will not be heard.
+    let (mut heard, written) = (desk.journal.listen(), desk.journal.written());
+    let past = journal::read(&desk.log, written);
+    if past.is_ok_and(|mut past| past.any(matches)) {
+        return;
+    }
+    loop {
+        match heard.recv().await {
+            Ok(event) if matches(event.clone()) => return,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Who is asked.
+enum Whom {
+    /// An address.
+    At(Ipv4Addr),
+    /// A node, wherever DHCP has put it by now.
+    Node(Name),
+}
+
+impl Whom {
+    fn find(desk: &Desk, host: &str) -> Result<Self, Vain> {
+        let services = desk.lab.services();
+        if let Some(seat) = services.iter().find(|seat| seat.name.as_str() == host) {
+            return Ok(Self::At(seat.address));
+        }
+        let nodes = &desk.lab.nodes;
+        if let Some(node) = nodes.iter().find(|node| node.name.as_str() == host) {
+            return Ok(Self::Node(node.name.clone()));
+        }
+        host.parse().map(Self::At).map_err(|_| {
+            let services = services.iter().map(|seat| seat.name.as_str());
+            let nodes = nodes.iter().map(|node| node.name.as_str());
+            let names: Vec<_> = services.chain(nodes).collect();
+            Vain::Unknown(format!(
+                "`{host}` is no address, and nobody in the lab; it has: {}",
+                names.join(", ")
+            ))
+        })
+    }
+
+    fn address(&self, desk: &Desk) -> Option<Ipv4Addr> {
+        match self {
+            Self::At(address) => Some(*address),
+            Self::Node(node) => desk.stages.boot(node)?.address,
+        }
+    }
+}
+
+async fn get(desk: &Desk, whom: &Whom, port: u16, path: &str) -> bool {
+    let Some(address) = whom.address(desk) else {
+        return false;
+    };
+    let at = SocketAddrV4::new(address, port);
+    probe::get(at, path).await.is_ok()
+}
+
+async fn connects(desk: &Desk, whom: &Whom, port: u16) -> bool {
+    let Some(address) = whom.address(desk) else {
+        return false;
+    };
+    TcpStream::connect((address, port)).await.is_ok()
+}
+
+fn compiled(pattern: Result<Regex, regex::Error>) -> Result<Regex, Vain> {
+    pattern.map_err(|error| Vain::Unknown(error.to_string()))
+}
