@@ -1,8 +1,7 @@
 //! What the module in ipmi_sim's process asks, and what the node answers.
 //!
-//! The words are the module's: `crates/ipmi-sim-module/src/protocol.rs` says
-//! them all. A question is answered at once; what an order takes longer goes
-//! on behind.
+//! [`question`](super::question) reads the words. A question is answered at once; what an order
+//! takes longer goes on behind.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,9 +14,10 @@ use tokio::net::UnixDatagram;
 use tokio::time::sleep;
 
 use super::Bmc;
+use super::question::{Light, Question, Watchdog};
 use crate::lab::Fault;
 use crate::node::boot::BootOptions;
-use crate::node::chassis::{Identify, LastEvent, Policy};
+use crate::node::chassis::{Identify, LastEvent};
 use crate::node::power::{Door, Node};
 use crate::node::{Order, Power};
 
@@ -42,7 +42,6 @@ const GET_SOL_CONFIGURATION: (u8, u8) = (0x0c, 0x22);
 /// Completion codes of IPMI 2.0, table 5-2.
 const NOT_IN_THIS_STATE: u8 = 0xd5;
 const INVALID_COMMAND: u8 = 0xc1;
-const INVALID_DATA: u8 = 0xcc;
 
 /// Both ends of the line between a node and its module: ours, and the one that ipmi_sim inherits.
 ///
@@ -70,7 +69,7 @@ pub async fn serve(line: UnixDatagram, bmc: Rc<Bmc>) -> io::Result<()> {
         }
         let question = String::from_utf8_lossy(&question[..length]);
         let (number, words) = question.split_once(' ').unwrap_or((&question, ""));
-        let answer = match answer(words, &bmc) {
+        let answer = match Question::read(words).and_then(|question| answer(question, &bmc)) {
             Ok(payload) if payload.is_empty() => format!("{number} ok"),
             Ok(payload) => format!("{number} ok {payload}"),
             Err(code) => format!("{number} error {code:02x}"),
@@ -80,63 +79,53 @@ pub async fn serve(line: UnixDatagram, bmc: Rc<Bmc>) -> io::Result<()> {
 }
 
 /// The payload of the answer, or its completion code.
-fn answer(question: &str, bmc: &Rc<Bmc>) -> Result<String, u8> {
+fn answer(question: Question, bmc: &Rc<Bmc>) -> Result<String, u8> {
     let node = &bmc.node;
-    let mut words = question.split(' ');
-    let (verb, argument) = (words.next().unwrap_or_default(), words.next());
-    match (verb, argument) {
-        ("power", Some("status")) => Ok(status(node)),
-        ("power", Some(order)) => power(order, node),
-        ("watchdog", Some(order)) => watchdog(order, node),
-        ("identify", Some(time)) => identify(time, node),
-        ("policy", Some(policy)) => {
-            let policy = match policy {
-                "always-off" => Policy::AlwaysOff,
-                "previous" => Policy::Previous,
-                "always-on" => Policy::AlwaysOn,
-                _ => return Err(INVALID_DATA),
-            };
+    match question {
+        Question::Status => return Ok(status(node)),
+        Question::Power(order) => power(order, node)?,
+        Question::Watchdog(Watchdog::Armed) => {
+            node.chassis().borrow_mut().watchdog_armed = node.power() == Power::On;
+        }
+        Question::Watchdog(Watchdog::Status) => {
+            let armed = node.chassis().borrow().watchdog_armed;
+            return Ok(if armed { "armed" } else { "idle" }.to_owned());
+        }
+        Question::Watchdog(Watchdog::Acts(order)) => watchdog_acts(order, node)?,
+        Question::Identify(light) => node.identify(match light {
+            Light::Off => Identify::Off,
+            Light::On => Identify::Forced,
+            Light::For(time) => Identify::Until(Instant::now() + time),
+        }),
+        Question::SetPolicy(policy) => {
             node.chassis().borrow_mut().set_policy(policy);
             node.remember();
-            Ok(String::new())
         }
-        ("restart-cause", None) => Ok(format!("{:02x}", node.chassis().borrow().restart_cause)),
-        ("poh", None) => Ok(format!("1 {}", node.chassis().borrow().minutes_on())),
-        ("boot", Some("get")) => Ok(to_hex(&node.chassis().borrow().boot.flags(Instant::now()))),
-        ("boot", Some("set")) => {
-            let bytes = words.next().and_then(from_hex).ok_or(INVALID_DATA)?;
-            let flags = bytes.try_into().map_err(|_| INVALID_DATA)?;
+        Question::RestartCause => {
+            return Ok(format!("{:02x}", node.chassis().borrow().restart_cause));
+        }
+        Question::PowerOnHours => {
+            return Ok(format!("1 {}", node.chassis().borrow().minutes_on()));
+        }
+        Question::BootFlags => {
+            return Ok(to_hex(&node.chassis().borrow().boot.flags(Instant::now())));
+        }
+        Question::SetBootFlags(flags) => {
             node.set_boot_options(|boot| boot.choose(flags, Instant::now()));
-            Ok(String::new())
         }
-        ("boot", Some("clearing")) => match words.next() {
-            None => Ok(format!("{:02x}", node.chassis().borrow().boot.clearing())),
-            Some(bits) => {
-                let bits = u8::from_str_radix(bits, 16).map_err(|_| INVALID_DATA)?;
-                node.set_boot_options(|boot| boot.set_clearing(bits));
-                Ok(String::new())
-            }
-        },
-        ("sol", Some("on")) => {
-            bmc.sol.begin();
-            Ok(String::new())
+        Question::BootClearing => {
+            return Ok(format!("{:02x}", node.chassis().borrow().boot.clearing()));
         }
-        ("sol", Some("off")) => {
-            bmc.sol.end();
-            Ok(String::new())
-        }
-        ("ipmi", Some(function)) => {
-            let byte = |word: Option<&str>| u8::from_str_radix(word?, 16).ok();
-            let numbers = (byte(Some(function)), byte(words.next()), byte(words.next()));
-            let data = words.next().and_then(from_hex);
-            let ((Some(function), Some(command), Some(channel)), Some(data)) = (numbers, data)
-            else {
-                return Err(INVALID_DATA);
-            };
-            ipmi((function, command), channel, &data, bmc).map(|answer| to_hex(&answer))
-        }
-        _ => Err(INVALID_COMMAND),
+        Question::SetBootClearing(bits) => node.set_boot_options(|boot| boot.set_clearing(bits)),
+        Question::Sol(true) => bmc.sol.begin(),
+        Question::Sol(false) => bmc.sol.end(),
+        Question::Ipmi {
+            command,
+            channel,
+            data,
+        } => return ipmi(command, channel, &data, bmc).map(|answer| to_hex(&answer)),
     }
+    Ok(String::new())
 }
 
 /// Answers a command that the module passes on as it is; the completion code is no part of it.
@@ -168,16 +157,6 @@ pub(super) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn from_hex(digits: &str) -> Option<Vec<u8>> {
-    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let pairs = digits.as_bytes().chunks(2);
-    pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
-}
-
 fn status(node: &Node) -> String {
     let chassis = node.chassis().borrow();
     let event = match chassis.last_event {
@@ -195,16 +174,7 @@ fn status(node: &Node) -> String {
     format!("{power} policy={policy} event={event} identify={light}")
 }
 
-fn power(order: &str, node: &Node) -> Result<String, u8> {
-    let order = match order {
-        "on" => Order::On,
-        "off" => Order::Off,
-        "cycle" => Order::Cycle,
-        "reset" => Order::Reset,
-        "diag" => Order::Diag,
-        "soft" => Order::Soft,
-        _ => return Err(INVALID_COMMAND),
-    };
+fn power(order: Order, node: &Node) -> Result<(), u8> {
     node.set_boot_options(|boot| boot.commanded(Instant::now()));
     // Section 28.3: on when on and off when off succeed, the others need power.
     if node.power() == Power::Off && !matches!(order, Order::On | Order::Off) {
@@ -214,26 +184,11 @@ fn power(order: &str, node: &Node) -> Result<String, u8> {
     if !stuck {
         node.order(order, Door::Bmc);
     }
-    Ok(String::new())
+    Ok(())
 }
 
 /// The watchdog acts on the machine that it was armed by, and on no later one.
-fn watchdog(order: &str, node: &Node) -> Result<String, u8> {
-    let order = match order {
-        "armed" => {
-            node.chassis().borrow_mut().watchdog_armed = node.power() == Power::On;
-            return Ok(String::new());
-        }
-        "status" => {
-            let armed = node.chassis().borrow().watchdog_armed;
-            return Ok(if armed { "armed" } else { "idle" }.to_owned());
-        }
-        "reset" => Order::Reset,
-        "off" => Order::Off,
-        "cycle" => Order::Cycle,
-        "nmi" => Order::Diag,
-        _ => return Err(INVALID_COMMAND),
-    };
+fn watchdog_acts(order: Order, node: &Node) -> Result<(), u8> {
     if !node.chassis().borrow().watchdog_armed {
         return Err(NOT_IN_THIS_STATE);
     }
@@ -241,17 +196,5 @@ fn watchdog(order: &str, node: &Node) -> Result<String, u8> {
         node.set_boot_options(BootOptions::watchdog_acts);
     }
     node.order(order, Door::Watchdog);
-    Ok(String::new())
-}
-
-fn identify(time: &str, node: &Node) -> Result<String, u8> {
-    node.identify(match time {
-        "off" => Identify::Off,
-        "force" => Identify::Forced,
-        seconds => {
-            let seconds: u8 = seconds.parse().map_err(|_| INVALID_DATA)?;
-            Identify::Until(Instant::now() + Duration::from_secs(seconds.into()))
-        }
-    });
-    Ok(String::new())
+    Ok(())
 }

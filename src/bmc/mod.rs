@@ -10,6 +10,7 @@ pub mod fru;
 pub mod ipmi_sim;
 pub mod lan;
 pub mod parameters;
+pub mod question;
 pub mod rmcp;
 pub mod sdr;
 pub mod sol;
