@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::lab::profile::{SensorKind, Thousandths};
-use crate::lab::{Identity, Lab, Name, Nic, Node};
-use crate::node::Power;
+use crate::lab::{Disk, Identity, Lab, Name, Nic, Node, Tpm};
+use crate::node::{Power, storage};
 
 /// A node, as `nsplay inspect` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +28,18 @@ pub struct Inspection {
     pub cpus: u8,
     /// Memory in MiB.
     pub memory_mib: u32,
-    /// Size of the disk in MiB.
-    pub disk_mib: Option<u64>,
     /// Its network cards.
     pub nics: Vec<Nic>,
+    /// QEMU's name of the CPU.
+    pub cpu: String,
+    /// Its disks.
+    pub disks: Vec<Drive>,
+    /// The image in its CD drive; none for a node without one.
+    pub iso: Option<PathBuf>,
+    /// The interface of its TPM 2; none for a node without one.
+    pub tpm: Option<Tpm>,
+    /// Whether its firmware starts only what is signed.
+    pub secure_boot: bool,
     /// The firmware that starts it.
     pub firmware: String,
     /// What SMBIOS says of that firmware: vendor, version, date.
@@ -39,6 +48,16 @@ pub struct Inspection {
     pub bmc: Controller,
     /// Its sensors, in the order of their numbers.
     pub sensors: Vec<Sensor>,
+}
+
+/// A disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drive {
+    /// What it is, as a lab file has it.
+    #[serde(flatten)]
+    pub disk: Disk,
+    /// Its serial number.
+    pub serial: String,
 }
 
 /// A node's BMC.
@@ -100,8 +119,17 @@ impl Inspection {
             identity: node.identity.clone(),
             cpus: node.cpus,
             memory_mib: node.memory_mib,
-            disk_mib: node.disk_mib,
             nics: node.nics().cloned().collect(),
+            cpu: node.cpu.clone(),
+            disks: storage::numbered(node)
+                .map(|(number, disk)| Drive {
+                    disk: disk.clone(),
+                    serial: storage::serial(node, number),
+                })
+                .collect(),
+            iso: node.iso.clone(),
+            tpm: node.tpm,
+            secure_boot: node.secure_boot,
             firmware: node.firmware.to_string(),
             bios: [&bios.vendor, &bios.version, &bios.date].map(String::clone),
             bmc: Controller {
@@ -113,6 +141,23 @@ impl Inspection {
                 firmware: format!("{major}.{minor:02}"),
             },
             sensors: sensors.collect(),
+        }
+    }
+}
+
+impl fmt::Display for Drive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { disk, serial } = self;
+        if let Some(mib) = disk.size_mib {
+            write!(f, "{mib} MiB, ")?;
+        }
+        write!(f, "{}, serial {serial}", disk.bus)?;
+        if !disk.keep {
+            write!(f, ", not kept")?;
+        }
+        match &disk.base {
+            Some(base) => write!(f, ", over {}", base.file.display()),
+            None => Ok(()),
         }
     }
 }
@@ -134,11 +179,23 @@ impl fmt::Display for Inspection {
         line("Serial", &identity.serial)?;
         line("Asset tag", &identity.asset_tag)?;
         line("UUID", &identity.uuid)?;
-        line("CPUs", &self.cpus)?;
+        line("CPUs", &format_args!("{}, {}", self.cpus, self.cpu))?;
         line("Memory", &format_args!("{} MiB", self.memory_mib))?;
-        match self.disk_mib {
-            Some(mib) => line("Disk", &format_args!("{mib} MiB"))?,
-            None => line("Disk", &"none")?,
+        if self.disks.is_empty() {
+            line("Disk", &"none")?;
+        }
+        for (n, drive) in self.disks.iter().enumerate() {
+            let key = match n {
+                0 => "Disk".to_owned(),
+                n => format!("Disk {}", n + 1),
+            };
+            line(&key, drive)?;
+        }
+        if let Some(iso) = &self.iso {
+            line("CD", &iso.display())?;
+        }
+        if let Some(tpm) = self.tpm {
+            line("TPM", &format_args!("2.0, {tpm}"))?;
         }
         for (n, nic) in (1..).zip(&self.nics) {
             let key = match n {
@@ -152,7 +209,12 @@ impl fmt::Display for Inspection {
             line(&key, &text)?;
         }
         let [vendor, version, date] = &self.bios;
-        line("Firmware", &self.firmware)?;
+        let secure = if self.secure_boot {
+            ", Secure Boot"
+        } else {
+            ""
+        };
+        line("Firmware", &format_args!("{}{secure}", self.firmware))?;
         line(
             "SMBIOS firmware",
             &format_args!("{vendor} {version}, {date}"),

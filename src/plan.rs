@@ -19,6 +19,7 @@ use crate::lab::own::Transport;
 use crate::lab::{Firmware, Lab, Mac, Name, Root};
 use crate::node::boot::Boot;
 use crate::node::qemu::{self, Machine};
+use crate::node::{storage, tpm};
 use crate::program::{Program, TextFile, User};
 use crate::rundir::RunDir;
 use crate::service::dnsmasq::{self, DnsmasqError};
@@ -53,6 +54,8 @@ pub struct Plan {
     pub views: Vec<View>,
     /// Folders of the user's own services: where they are inside the lab, and on the host.
     pub folders: Vec<(PathBuf, PathBuf)>,
+    /// Files that nodes read: where they are inside the lab, and on the host.
+    pub files: Vec<(PathBuf, PathBuf)>,
     /// The services, in the order of [`Lab::services`].
     pub services: Vec<Program>,
     /// The virtual servers.
@@ -174,10 +177,13 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
         qemu: tools.qemu.clone(),
         accelerator: tools.accelerator(node.accel),
         state: dir.state().join(node.name.as_str()),
-        ovmf: tools
-            .ovmf
-            .clone()
-            .filter(|_| node.firmware == Firmware::Uefi),
+        ovmf: match (node.firmware, node.secure_boot) {
+            (Firmware::Bios, _) => None,
+            (Firmware::Uefi, false) => tools.ovmf.clone(),
+            (Firmware::Uefi, true) => tools.ovmf_secure.clone(),
+        },
+        qemu_img: tools.qemu_img.clone(),
+        swtpm: tools.swtpm.clone(),
         mtus: node
             .nics()
             .map(|nic| lab.network(&nic.network).mtu)
@@ -192,6 +198,7 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
         shown: shown(tools),
         views: views(lab, tools),
         folders: lab.own.iter().filter_map(own::folder).collect(),
+        files: lab.nodes.iter().flat_map(storage::shown).collect(),
         services,
         machines: machines.collect(),
         ipmi_sim: tools.ipmi_sim.clone(),
@@ -207,6 +214,8 @@ fn shown(tools: &Tools) -> Vec<PathBuf> {
         tools.httpd.as_ref().map(|found| &found.binary),
         tools.sshd.as_ref(),
         Some(&tools.qemu),
+        Some(&tools.qemu_img),
+        Some(&tools.swtpm),
         Some(&tools.ipmi_sim),
     ];
     let programs = programs.into_iter().flatten().chain(tools.own.values());
@@ -359,6 +368,13 @@ impl fmt::Display for Plan {
             let (folder, at) = (folder.display(), at.display());
             writeln!(f, "mount --bind -o ro {folder} {at}")?;
         }
+        if !self.files.is_empty() {
+            writeln!(f, "\n# files that nodes read")?;
+        }
+        for (at, file) in &self.files {
+            let (file, at) = (file.display().to_string(), at.display());
+            writeln!(f, "mount --bind -o ro {} {at}", quote(&file))?;
+        }
         for service in &self.services {
             writeln!(f, "\n# {}: {}", service.member, service.what)?;
             for file in &service.files {
@@ -373,6 +389,11 @@ impl fmt::Display for Plan {
         }
         for machine in &self.machines {
             let name = &machine.node.name;
+            if machine.node.tpm.is_some() {
+                writeln!(f, "\n# {name}: swtpm")?;
+                let tpm = tpm::program(machine, 3);
+                writeln!(f, "{}", command(name, self.user(name), &tpm.argv))?;
+            }
             writeln!(f, "\n# {name}: QEMU")?;
             // The descriptors have numbers when there are any; in a plan they follow the standard ones.
             let fds = qemu::Fds {

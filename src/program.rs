@@ -135,6 +135,8 @@ pub enum Probe {
     Ssh(SocketAddrV4),
     /// A pong to an RMCP presence ping (ASF 2.0, section 3.2.4.2).
     Rmcp(SocketAddrV4),
+    /// The capabilities of a TPM, asked over its control socket (swtpm_ioctls(3)).
+    Tpm(PathBuf),
     /// Nothing: it is ready when it has been started.
     Started,
     /// A TCP connection that is accepted.
@@ -154,6 +156,7 @@ impl fmt::Display for Probe {
             Self::Http(at) => write!(f, "answer HTTP on {at}"),
             Self::Ssh(at) => write!(f, "show an SSH banner on {at}"),
             Self::Rmcp(at) => write!(f, "answer an RMCP ping on {at}"),
+            Self::Tpm(at) => write!(f, "tell its capabilities on {}", at.display()),
             Self::Started => f.write_str("start"),
             Self::Tcp(at) => write!(f, "accept a connection on {at}"),
             Self::Get(at, path) => write!(f, "answer a GET of http://{at}{path} with 200 to 399"),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nsplay::lab::file::{self, DEFAULT, KEYS, Origin, Report, load, render};
-use nsplay::lab::{BootDevice, Firmware, Lab, Mac, Name, NicModel, Node, Root};
+use nsplay::lab::{BootDevice, Disk, DiskBus, Firmware, Lab, Mac, Name, NicModel, Node, Root};
 use proptest::prelude::*;
 
 fn built_in() -> Origin {
@@ -80,7 +80,9 @@ fn the_rendered_default_lab_names_every_key() {
     // Nobody is a user by default.
     let text = render(&lab("[network]\nbmcs = \"192.168.25.9-192.168.25.19\"\n\
          [network.data]\nsubnet = \"10.9.0.0/24\"\ndhcp = {}\n\
-         [node.node1]\nnics = [{ ip = \"192.168.25.77\" }]\n[service.own]\n\
+         [node.node1]\nnics = [{ ip = \"192.168.25.77\" }]\n\
+         kernel = \"k\"\ninitrd = \"i\"\n\
+         disks = [{ size = \"1GiB\", base = \"b\", format = \"raw\" }]\n[service.own]\n\
          command = [\"./x\"]\nfolder = \".\"\nuser = \"nobody\"\n\
          [node.node1.bmc]\n\
          scenario = [{ at = \"1m\", fault = \"loss=5%\", for = \"90s\" }, \
@@ -88,7 +90,7 @@ fn the_rendered_default_lab_names_every_key() {
          { at = \"5m\", clear = true }]\n\
          [node.node1.bmc.users.somebody]\npassword = \"secret\""));
     // What these make is spelled in full.
-    let resolved = ["include", "defaults", "count"];
+    let resolved = ["include", "defaults", "count", "disk"];
     for (_, keys) in KEYS {
         for key in keys.iter().filter(|key| !resolved.contains(key)) {
             let spelled = text.contains(&format!("{key} = "))
@@ -274,17 +276,58 @@ fn units_are_read_as_they_are_written() {
     "#);
     assert_eq!(lab.dhcp.unwrap().lease, Duration::from_secs(2 * 86_400));
     assert_eq!(lab.nodes[0].memory_mib, 512);
-    assert_eq!(lab.nodes[0].disk_mib, Some(1 << 20));
+    assert_eq!(lab.nodes[0].disks, [Disk::usual(1 << 20)]);
     assert_eq!(lab.nodes[0].cpus, 16);
 }
 
 #[test]
 fn a_node_without_a_disk_boots_from_the_network() {
     let lab = lab("[node.a]\ndisk = false\nfirmware = \"uefi\"\nnic = \"rtl8139\"");
-    assert_eq!(lab.nodes[0].disk_mib, None);
+    assert_eq!(lab.nodes[0].disks, []);
     assert_eq!(lab.nodes[0].boot, [BootDevice::Network(1)]);
     assert_eq!(lab.nodes[0].firmware, Firmware::Uefi);
     assert_eq!(lab.nodes[0].nic.model, NicModel::Rtl8139);
+}
+
+#[test]
+fn a_disk_is_short_for_one_of_disks() {
+    let disks = |text: &str| lab(&format!("{text}\n[node.b]")).nodes[0].disks.clone();
+    assert_eq!(disks(""), [Disk::usual(8 << 10)]);
+    assert_eq!(disks("[node.a]\ndisks = [{ size = \"8GiB\" }]"), disks(""));
+    assert_eq!(disks("[node.a]\ndisks = []"), []);
+    let two = disks(
+        "[node.a]\ndisks = [{ size = \"1GiB\", bus = \"nvme\", keep = false }, \
+         { base = \"./x.qcow2\", format = \"qcow2\" }]",
+    );
+    assert_eq!((two[0].bus, two[0].keep), (DiskBus::Nvme, false));
+    let base = two[1].base.as_ref().unwrap();
+    assert_eq!(
+        (two[1].size_mib, base.file.to_str()),
+        (None, Some("/labs/x.qcow2"))
+    );
+    // The node's own goes before the defaults', whichever of the two it is.
+    let long = "disks = [{ size = \"1GiB\" }]";
+    let defaults =
+        |of_all: &str, own: &str| disks(&format!("[defaults]\n{of_all}\n[node.a]\n{own}"));
+    assert_eq!(defaults(long, "disk = false"), []);
+    assert_eq!(defaults("disk = false", long), [Disk::usual(1 << 10)]);
+}
+
+#[test]
+fn a_node_can_boot_from_each_disk_and_its_cd() {
+    let lab = lab(
+        "[node.a]\niso = \"/x.iso\"\nboot = [\"cdrom\", \"disk2\"]\n\
+         disks = [{ size = \"1GiB\" }, { size = \"1GiB\" }]",
+    );
+    assert_eq!(lab.nodes[0].boot, [BootDevice::Cdrom, BootDevice::Disk(2)]);
+}
+
+#[test]
+fn a_kernel_without_a_command_line_shows_itself_on_the_serial_line() {
+    let lab = lab("[node.a]\nkernel = \"boot/vmlinuz\"");
+    let kernel = lab.nodes[0].kernel.as_ref().unwrap();
+    assert_eq!(kernel.file, Path::new("/labs/boot/vmlinuz"));
+    assert_eq!(kernel.cmdline, "console=ttyS0");
 }
 
 #[test]
@@ -377,7 +420,8 @@ fn the_examples_of_the_manual_are_true() {
     let example = doc.split("```toml\n").nth(1).unwrap();
     lab(example.split("```").next().unwrap());
 
-    let slips = "# Two slips.\n[node.node1]\ncpu = 2\n\n[node.node2]\naddress = \"192.168.25.2\"";
+    let slips =
+        "# Two slips.\n[node.node1]\nadress = 2\n\n[node.node2]\naddress = \"192.168.25.2\"";
     let report = load(slips, &origin("two.toml")).unwrap_err();
     assert!(doc.contains(&format!("```\n{report}\n```")), "{report}");
 

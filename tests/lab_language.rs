@@ -224,7 +224,7 @@ fn variables_stand_in_strings_and_are_checked_as_what_is_typed() {
     let lab = load(text, &with(&[("LAB", "mine"), ("CPUS", "3")])).unwrap();
     assert_eq!((lab.name.as_str(), lab.nodes.len()), ("mine", 2));
     assert_eq!(lab.dhcp.as_ref().unwrap().boot, "http://x/${mac}-a.ipxe");
-    assert_eq!((lab.nodes[0].cpus, lab.nodes[0].disk_mib), (3, None));
+    assert_eq!((lab.nodes[0].cpus, lab.nodes[0].disks.len()), (3, 0));
     assert_eq!(lab.nodes[0].bmc.password, "12");
     assert_eq!(lab.nodes[0].bmc.user, "$a$b");
     assert_eq!(load(&render(&lab), &origin()).unwrap(), lab);
@@ -407,7 +407,7 @@ fn the_command_reads_files_variables_and_folders_from_where_they_are() {
     for line in [
         "cpus = 4".to_owned(),
         "memory = \"128MiB\"".to_owned(),
-        "disk = false".to_owned(),
+        "disks = []".to_owned(),
         "product = \"Own\"".to_owned(),
         format!("root = \"{}\"", folder.join("b/webroot").display()),
         format!("tftproot = \"{}\"", folder.join("a/tftproot").display()),

@@ -22,6 +22,8 @@ fn tools() -> Tools {
         }),
         sshd: Some(path("sshd")),
         qemu: path("qemu-system-x86_64"),
+        qemu_img: path("qemu-img"),
+        swtpm: path("swtpm"),
         ipmi_sim: path("ipmi_sim"),
         own: BTreeMap::new(),
         users: BTreeMap::new(),
@@ -31,6 +33,10 @@ fn tools() -> Tools {
         ovmf: Some((
             PathBuf::from("/ovmf/code.fd"),
             PathBuf::from("/ovmf/vars.fd"),
+        )),
+        ovmf_secure: Some((
+            PathBuf::from("/ovmf/code.ms.fd"),
+            PathBuf::from("/ovmf/vars.ms.fd"),
         )),
         image: Some(PathBuf::from("/var/lib/nsplay/.image")),
         entries: vec![Entry {
@@ -106,8 +112,26 @@ fn a_uefi_node_gets_its_firmware_and_its_own_variables() {
         plan.contains("/var/lib/nsplay/default/node1/uefi-vars.fd"),
         "{plan}"
     );
-    assert!(
-        plan.contains("ide-hd,id=disk0,drive=disk0,bus=ide.0,bootindex=1"),
-        "{plan}"
+    let disk = plan
+        .split("ide-hd,bus=ide.0,id=disk0,drive=disk0,serial=")
+        .nth(1);
+    assert!(disk.unwrap()[..32].contains(",bootindex=1"), "{plan}");
+}
+
+#[test]
+fn a_node_has_the_drives_of_its_lab_file_and_nothing_of_a_header() {
+    let plan = planned(
+        "[node.node1]\nfirmware = \"uefi\"\nsecure_boot = true\ntpm = \"tis\"\n\
+         cpu = \"qemu64\"\niso = \"/a,b.iso\"\nboot = [\"cdrom\", \"disk3\"]\n\
+         kernel = \"/k\"\nqemu_args = [\"-device\", \"usb-tablet\"]\n\
+         disks = [{ size = \"1GiB\" }, { bus = \"scsi\", size = \"1GiB\", keep = false },\n\
+         { bus = \"nvme\", base = \"/my base.qcow2\", format = \"qcow2\" }]\n",
     );
+    let qemu = plan
+        .lines()
+        .find(|line| line.contains("qemu-system"))
+        .unwrap();
+    let read = plan.split("# files that nodes read\n").nth(1).unwrap();
+    let read = read.split("\n\n").next().unwrap();
+    insta::assert_snapshot!("hardware", format!("{read}\n{}", qemu.replace(" -", "\n-")));
 }

@@ -1,5 +1,7 @@
 //! Checks that come before anything is made, all in one report.
 
+mod hardware;
+
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -102,6 +104,7 @@ pub fn host(lab: &Lab, tools: &Tools) -> Vec<Problem> {
             });
         }
     }
+    problems.extend(hardware::problems(lab, tools));
     for own in &lab.own {
         if let Some(user) = &own.user
             && !tools.users.contains_key(&own.name)

@@ -43,6 +43,33 @@ pub const OVMF: &[(&str, &str)] = &[
     ),
 ];
 
+/// The same for Secure Boot: code that insists on it and on SMM, and variables that hold the keys
+/// of Microsoft, by which shims are signed.
+///
+/// Arch and Alpine ship such code, but no variables with keys.
+pub const OVMF_SECURE: &[(&str, &str)] = &[
+    // Debian, Ubuntu: seen, 2022.11
+    (
+        "/usr/share/OVMF/OVMF_CODE_4M.ms.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.ms.fd",
+    ),
+    // Fedora
+    (
+        "/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd",
+        "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd",
+    ),
+    // openSUSE
+    (
+        "/usr/share/qemu/ovmf-x86_64-smm-ms-code.bin",
+        "/usr/share/qemu/ovmf-x86_64-smm-ms-vars.bin",
+    ),
+    // Debian before 13, 2 MiB: seen
+    (
+        "/usr/share/OVMF/OVMF_CODE.ms.fd",
+        "/usr/share/OVMF/OVMF_VARS.ms.fd",
+    ),
+];
+
 /// iPXE for a BIOS that has a PXE ROM of its own.
 pub const IPXE_BIOS: &[&str] = &[
     // Debian: seen
@@ -76,10 +103,12 @@ const ROMS: &[&str] = &[
     "/usr/share/qemu",
 ];
 
-/// Returns the first pair of OVMF's code and variables that is there.
+/// Returns the first pair of OVMF's code and variables that is there, of [`OVMF`] or
+/// [`OVMF_SECURE`].
 #[must_use]
-pub fn ovmf(host: &impl Host) -> Option<(PathBuf, PathBuf)> {
-    OVMF.iter()
+pub fn ovmf(host: &impl Host, pairs: &[(&str, &str)]) -> Option<(PathBuf, PathBuf)> {
+    pairs
+        .iter()
         .map(|&(code, vars)| (PathBuf::from(code), PathBuf::from(vars)))
         .find(|(code, vars)| host.has_file(code) && host.has_file(vars))
 }
@@ -117,7 +146,7 @@ pub fn option_rom(host: &impl Host, nic: NicModel) -> Option<PathBuf> {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{Host, ovmf};
+    use super::{Host, OVMF, ovmf};
 
     struct Files(&'static [&'static str]);
 
@@ -138,9 +167,10 @@ mod tests {
             "/usr/share/OVMF/OVMF_CODE.fd",
             "/usr/share/OVMF/OVMF_VARS.fd",
         ]);
-        let (code, vars) = ovmf(&host).unwrap();
+        let (code, vars) = ovmf(&host, OVMF).unwrap();
         assert_eq!(code, Path::new("/usr/share/OVMF/OVMF_CODE.fd"));
         assert_eq!(vars, Path::new("/usr/share/OVMF/OVMF_VARS.fd"));
-        assert_eq!(ovmf(&Files(&["/usr/share/OVMF/OVMF_CODE.fd"])), None);
+        let host = Files(&["/usr/share/OVMF/OVMF_CODE.fd"]);
+        assert_eq!(ovmf(&host, OVMF), None);
     }
 }

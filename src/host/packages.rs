@@ -27,6 +27,12 @@ pub enum Need {
     OptionRom(NicModel),
     /// OVMF's code and variables.
     Ovmf,
+    /// The same with keys for Secure Boot.
+    OvmfSecure,
+    /// qemu-img(1).
+    QemuImg,
+    /// swtpm(8).
+    Swtpm,
     /// iPXE to be loaded over TFTP by a BIOS.
     IpxeBios,
     /// iPXE to be loaded over TFTP by UEFI.
@@ -125,12 +131,16 @@ impl Need {
     #[must_use]
     pub fn is_met(self, host: &impl Host) -> bool {
         match self {
-            Self::Dnsmasq | Self::Sshd | Self::Qemu | Self::IpmiSim => {
-                host.program(&self.to_string()).is_some()
-            }
+            Self::Dnsmasq
+            | Self::Sshd
+            | Self::Qemu
+            | Self::QemuImg
+            | Self::Swtpm
+            | Self::IpmiSim => host.program(&self.to_string()).is_some(),
             Self::Httpd(choice) => httpd::find(choice, |name| host.program(name)).is_ok(),
             Self::OptionRom(nic) => firmware::option_rom(host, nic).is_some(),
-            Self::Ovmf => firmware::ovmf(host).is_some(),
+            Self::Ovmf => firmware::ovmf(host, firmware::OVMF).is_some(),
+            Self::OvmfSecure => firmware::ovmf(host, firmware::OVMF_SECURE).is_some(),
             Self::IpxeBios => firmware::first(host, firmware::IPXE_BIOS).is_some(),
             Self::IpxeUefi => firmware::first(host, firmware::IPXE_UEFI).is_some(),
         }
@@ -188,6 +198,12 @@ impl Need {
             Self::Ovmf => {
                 Packages::new("ovmf", "edk2-ovmf", "edk2-ovmf", "ovmf", "qemu-ovmf-x86_64")
             }
+            // Arch's and Alpine's packages have no variables with keys.
+            Self::OvmfSecure => Packages::new("ovmf", "edk2-ovmf", "", "", "qemu-ovmf-x86_64"),
+            Self::QemuImg => {
+                Packages::new("qemu-utils", "qemu-img", "qemu-img", "qemu-img", "qemu-img")
+            }
+            Self::Swtpm => Packages::new("swtpm", "swtpm", "swtpm", "swtpm", "swtpm"),
             // Arch's package has no undionly.kpxe; Alpine has no package.
             Self::IpxeBios => Packages::new("ipxe", "ipxe-bootimgs-x86", "", "", "ipxe-bootimgs"),
             Self::IpxeUefi => {
@@ -208,6 +224,9 @@ impl fmt::Display for Need {
             Self::IpmiSim => f.write_str("ipmi_sim"),
             Self::OptionRom(nic) => f.write_str(firmware::option_rom_name(*nic)),
             Self::Ovmf => f.write_str("OVMF_CODE.fd and OVMF_VARS.fd"),
+            Self::OvmfSecure => f.write_str("OVMF with keys for Secure Boot"),
+            Self::QemuImg => f.write_str("qemu-img"),
+            Self::Swtpm => f.write_str("swtpm"),
             Self::IpxeBios => f.write_str("undionly.kpxe"),
             Self::IpxeUefi => f.write_str("snponly.efi or ipxe.efi"),
         }
@@ -247,9 +266,16 @@ pub fn wanted(lab: &Lab) -> Vec<Wanted> {
         for nic in node.nics() {
             want(Need::OptionRom(nic.model), by.clone());
         }
-        match node.firmware {
-            Firmware::Bios => {}
-            Firmware::Uefi => want(Need::Ovmf, by),
+        match (node.firmware, node.secure_boot) {
+            (Firmware::Bios, _) => {}
+            (Firmware::Uefi, false) => want(Need::Ovmf, by.clone()),
+            (Firmware::Uefi, true) => want(Need::OvmfSecure, by.clone()),
+        }
+        if node.disks.iter().any(|disk| disk.base.is_some()) {
+            want(Need::QemuImg, by.clone());
+        }
+        if node.tpm.is_some() {
+            want(Need::Swtpm, by);
         }
     }
     wanted
@@ -378,6 +404,9 @@ mod tests {
             all.push(of(Need::IpmiSim, node));
             all.push(of(Need::OptionRom(NicModel::E1000e), node));
             all.push(of(Need::Ovmf, node));
+            all.push(of(Need::OvmfSecure, node));
+            all.push(of(Need::QemuImg, node));
+            all.push(of(Need::Swtpm, node));
         }
         all
     }

@@ -28,6 +28,10 @@ pub struct Tools {
     pub sshd: Option<PathBuf>,
     /// QEMU; its plain name where it is missing and no node needs it.
     pub qemu: PathBuf,
+    /// qemu-img(1), likewise.
+    pub qemu_img: PathBuf,
+    /// swtpm(8), likewise.
+    pub swtpm: PathBuf,
     /// ipmi_sim(1), likewise.
     pub ipmi_sim: PathBuf,
     /// The programs of the user's own services, by the services' names.
@@ -42,6 +46,8 @@ pub struct Tools {
     pub ipxe_uefi: Option<PathBuf>,
     /// OVMF's code and the template of its variables.
     pub ovmf: Option<(PathBuf, PathBuf)>,
+    /// The same for Secure Boot, with the keys of Microsoft and the distribution.
+    pub ovmf_secure: Option<(PathBuf, PathBuf)>,
     /// The folder of the image, when it has been built.
     pub image: Option<PathBuf>,
     /// What can be booted.
@@ -68,6 +74,8 @@ impl Tools {
                 .and_then(|web| httpd::find(web.server, program).ok()),
             sshd: program("sshd"),
             qemu: plain("qemu-system-x86_64"),
+            qemu_img: plain("qemu-img"),
+            swtpm: plain("swtpm"),
             ipmi_sim: plain("ipmi_sim"),
             own: lab
                 .own
@@ -85,7 +93,8 @@ impl Tools {
             shell: program("bash").unwrap_or_else(|| PathBuf::from("/bin/sh")),
             ipxe_bios: firmware::first(finder, firmware::IPXE_BIOS),
             ipxe_uefi: firmware::first(finder, firmware::IPXE_UEFI),
-            ovmf: firmware::ovmf(finder),
+            ovmf: firmware::ovmf(finder, firmware::OVMF),
+            ovmf_secure: firmware::ovmf(finder, firmware::OVMF_SECURE),
             entries: boot_entries::discover(Some(&image), Path::new("/")),
             image: image.is_dir().then_some(image),
             kvm: if asks_kvm {

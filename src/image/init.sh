@@ -82,6 +82,8 @@ done
     done
     modprobe -a -q $(cat /sys/bus/pci/devices/*/modalias /sys/bus/acpi/devices/*/modalias)
     [ -d /sys/bus/virtio ] && modprobe -a -q $(cat /sys/bus/virtio/devices/*/modalias)
+    # What is on a controller appears later than the controller.
+    [ -d /sys/module/scsi_mod ] && modprobe -a -q sd_mod sr_mod
     # Without an interface to a BMC there is nothing for them to do.
     [ -d /sys/module/ipmi_si ] && modprobe -a -q ipmi_devintf ipmi_watchdog
     ip link set lo up

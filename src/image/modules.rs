@@ -35,7 +35,13 @@ const OTHERS: &[&str] = &[
     "ahci",
     "sd_mod",
     "virtio_blk",
+    "virtio_scsi",
     "nvme",
+    // The CD drive.
+    "sr_mod",
+    // The TPM, by either interface.
+    "tpm_crb",
+    "tpm_tis",
     // The BMC, seen from inside.
     "ipmi_msghandler",
     "ipmi_si",

@@ -1,9 +1,12 @@
 //! What a node is made of beside its processors and memory, and what it boots from.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use super::spelled;
 
 /// Something that firmware can boot from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,6 +82,101 @@ impl TryFrom<String> for BootDevice {
         text.parse()
     }
 }
+
+/// A disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Its size in MiB; none for one that is as large as its base.
+    pub size_mib: Option<u64>,
+    /// How it is connected.
+    pub bus: DiskBus,
+    /// Whether the next run of the lab finds on it what this one wrote.
+    pub keep: bool,
+    /// What is on it before anything was written.
+    pub base: Option<Base>,
+}
+
+impl Disk {
+    /// A disk as a node has it without being told how.
+    #[must_use]
+    pub fn usual(size_mib: u64) -> Self {
+        Self {
+            size_mib: Some(size_mib),
+            bus: DiskBus::Ahci,
+            keep: true,
+            base: None,
+        }
+    }
+}
+
+/// An image that a disk starts from, and that nothing is written to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The file, absolute.
+    pub file: PathBuf,
+    /// Its format, which nobody guesses.
+    pub format: ImageFormat,
+}
+
+/// How a disk is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskBus {
+    /// SATA, on the chipset's own controller.
+    Ahci,
+    /// virtio-blk.
+    Virtio,
+    /// NVMe.
+    Nvme,
+    /// SCSI, on a virtio-scsi controller.
+    Scsi,
+}
+
+/// The formats of a disk image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageFormat {
+    /// The disk's bytes, and nothing else.
+    Raw,
+    /// QEMU's own.
+    Qcow2,
+}
+
+/// A kernel that is started without a boot loader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    /// The kernel, absolute.
+    pub file: PathBuf,
+    /// Its initial file system, absolute.
+    pub initrd: Option<PathBuf>,
+    /// Its command line.
+    pub cmdline: String,
+}
+
+/// A TPM 2, by its interface to the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tpm {
+    /// Command Response Buffer.
+    Crb,
+    /// TPM Interface Specification, as older ones have it.
+    Tis,
+}
+
+/// How long UEFI's variables live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UefiVars {
+    /// From one run of the lab to the next.
+    Keep,
+    /// As long as the lab is up.
+    Fresh,
+}
+
+spelled!(DiskBus { Ahci => "ahci", Virtio => "virtio", Nvme => "nvme", Scsi => "scsi" });
+spelled!(ImageFormat { Raw => "raw", Qcow2 => "qcow2" });
+spelled!(Tpm { Crb => "crb", Tis => "tis" });
+spelled!(UefiVars { Keep => "keep", Fresh => "fresh" });
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use fault::Fault;
-pub use hardware::BootDevice;
+pub use hardware::{BootDevice, Disk, DiskBus, Kernel, Tpm, UefiVars};
 pub use mac::Mac;
 pub use name::{LinkName, Name};
 pub use network::{Ipv6, Network, Nic};
@@ -137,14 +137,26 @@ pub struct Node {
     pub cpus: u8,
     /// Memory in MiB, 64 or more.
     pub memory_mib: u32,
-    /// Size of the disk in MiB; none for a node without one.
-    pub disk_mib: Option<u64>,
+    /// QEMU's name of its CPU.
+    pub cpu: String,
+    /// Its disks.
+    pub disks: Vec<Disk>,
+    /// The image in its CD drive; none for a node without one.
+    pub iso: Option<PathBuf>,
+    /// What it starts when its BMC chose nothing else, in place of looking for something to boot.
+    pub kernel: Option<Kernel>,
     /// Its first network card, which shares a network with the BMC.
     pub nic: Nic,
     /// Its other network cards.
     pub more_nics: Vec<Nic>,
     /// The firmware that starts the guest.
     pub firmware: Firmware,
+    /// Whether the firmware starts only what the keys of Microsoft and the distribution have signed.
+    pub secure_boot: bool,
+    /// How long the firmware's variables live, on UEFI.
+    pub uefi_vars: UefiVars,
+    /// Its TPM.
+    pub tpm: Option<Tpm>,
     /// Where the firmware looks for something to boot, in this order.
     pub boot: Vec<BootDevice>,
     /// Whether the iPXE banner's two seconds are skipped by a key on the serial line.
@@ -161,6 +173,8 @@ pub struct Node {
     pub bmc: Bmc,
     /// Where the host can reach its VNC console, if anywhere.
     pub vnc: Option<SocketAddr>,
+    /// More arguments for QEMU, after all others.
+    pub qemu_args: Vec<String>,
     /// What kind of server it shows itself as.
     pub profile: Profile,
     /// What tells it from another server of that kind.

@@ -40,8 +40,10 @@ pub struct BootOptions {
 pub struct Boot {
     /// Where the firmware looks for something to boot, in this order.
     pub order: Vec<BootDevice>,
-    /// Whether the start after this one has another order, so that this order's QEMU must not
-    /// live to see it.
+    /// Whether it starts the kernel that the lab file names, in place of looking.
+    pub kernel: bool,
+    /// Whether the start after this one is another, so that this one's QEMU must not live to see
+    /// it.
     pub once: bool,
     /// What became of a choice, for the log.
     pub says: Option<String>,
@@ -53,9 +55,19 @@ impl Boot {
     pub fn usual(node: &Node) -> Self {
         Self {
             order: node.boot.clone(),
+            kernel: node.kernel.is_some(),
             once: false,
             says: None,
         }
+    }
+}
+
+impl Boot {
+    /// Whether a machine that was started in this way can start in that way too: QEMU tells its
+    /// firmware once.
+    #[must_use]
+    pub fn serves(&self, other: &Self) -> bool {
+        (&self.order, self.kernel) == (&other.order, other.kernel)
     }
 }
 
@@ -78,11 +90,12 @@ fn selected(flags: [u8; 5], node: &Node) -> Selected {
     match flags[1] >> 2 & 0xf {
         0 => Selected::Nothing,
         1 => Selected::Device(network.unwrap_or(BootDevice::Network(1)), ""),
-        2 | 3 if node.disk_mib.is_none() => Selected::Missing("a disk, which it does not have"),
+        2 | 3 if node.disks.is_empty() => Selected::Missing("a disk, which it does not have"),
         2 => Selected::Device(disk, ""),
         // The mode is the operating system's to know.
         3 => Selected::Device(disk, "; there is no safe mode"),
         4 => Selected::Missing("a diagnostic partition, which it does not have"),
+        5 if node.iso.is_some() => Selected::Device(BootDevice::Cdrom, ""),
         5 => Selected::Missing("a CD, which it does not have"),
         6 => Selected::Missing("the firmware's setup, which cannot be entered this way"),
         7..=9 | 11 => Selected::Missing("remote media, which it does not have"),
@@ -174,7 +187,8 @@ impl BootOptions {
         boot.order.retain(|device| *device != first);
         boot.order.insert(0, first);
         let persistent = flags[0] & PERSISTENT != 0;
-        boot.once = !persistent && boot.order != node.boot;
+        boot.kernel = false;
+        boot.once = !persistent && !boot.serves(&Boot::usual(node));
         let often = if persistent { "each time" } else { "this once" };
         let way = match (node.firmware, flags[0] & EFI != 0) {
             (Firmware::Bios, true) => "; BIOS firmware has no EFI boot",
@@ -261,7 +275,7 @@ mod tests {
             assert_eq!(boot.order == [NETWORK, DISK], selector != 3, "{selector}");
             assert!(boot.says.is_some(), "{selector}");
         }
-        bare.disk_mib = None;
+        bare.disks = Vec::new();
         let boot = told(VALID | EFI, 2).next(&bare, Instant::now());
         assert_eq!(boot.order, [NETWORK]);
         assert!(
@@ -271,6 +285,32 @@ mod tests {
         );
         let boot = told(VALID, 0).next(&bare, Instant::now());
         assert_eq!(boot, Boot::usual(&bare));
+    }
+
+    #[test]
+    fn of_several_devices_the_first_in_the_order_is_meant() {
+        let (second, cd) = (BootDevice::Disk(2), BootDevice::Cdrom);
+        let mut node = node(Firmware::Bios, &[NETWORK, cd, second, DISK]);
+        node.iso = Some("/x.iso".into());
+        let order = |selector| told(VALID, selector).next(&node, Instant::now()).order;
+        assert_eq!(order(2), [second, NETWORK, cd, DISK]);
+        assert_eq!(order(5), [cd, NETWORK, second, DISK]);
+        assert_eq!(order(1), node.boot);
+    }
+
+    #[test]
+    fn a_choice_goes_before_the_kernel_of_the_lab_file() {
+        let mut node = node(Firmware::Bios, &[NETWORK, DISK]);
+        node.kernel = Some(crate::lab::Kernel {
+            file: "/vmlinuz".into(),
+            initrd: None,
+            cmdline: String::new(),
+        });
+        assert!(Boot::usual(&node).kernel);
+        let boot = told(VALID, 1).next(&node, Instant::now());
+        assert!(!boot.kernel && boot.once);
+        let boot = told(VALID | PERSISTENT, 1).next(&node, Instant::now());
+        assert!(!boot.kernel && !boot.once);
     }
 
     #[test]

@@ -153,11 +153,10 @@ impl Chassis {
         }
     }
 
-    /// Whether a machine that was started as `boot` says has to be made anew for its next start:
-    /// QEMU tells its firmware an order once.
+    /// Whether a machine that was started as `boot` says has to be made anew for its next start.
     #[must_use]
     pub fn outgrows(&self, boot: &Boot, node: &Node) -> bool {
-        self.boot.waits(Instant::now()) || self.next_boot(node).order != boot.order
+        self.boot.waits(Instant::now()) || !boot.serves(&self.next_boot(node))
     }
 
     /// Whether the chassis shows itself now.

@@ -4,8 +4,8 @@
 //! cannot disagree. [`power`] is the machine, [`qemu`] the command line,
 //! [`qmp`] the monitor, [`console`] what the guest prints and reads, [`serial`]
 //! QEMU's end of that, [`chassis`] what the BMC remembers, [`boot`] what it was
-//! told to boot, [`smbios`] what the guest reads of its hardware, [`screen`] what it shows, and [`keys`] what
-//! is typed.
+//! told to boot, [`smbios`] what the guest reads of its hardware, [`storage`] its
+//! files, [`tpm`] its TPM, [`screen`] what it shows, and [`keys`] what is typed.
 
 pub mod boot;
 pub mod chassis;
@@ -20,6 +20,8 @@ pub mod qmp;
 pub mod screen;
 pub mod serial;
 pub mod smbios;
+pub mod storage;
+pub mod tpm;
 
 use std::fmt;
 

@@ -6,10 +6,10 @@
 //! is never told before it is true.
 
 use std::cell::RefCell;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream as StdStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub use super::door::Door;
 use super::memory::Memory;
 use super::qemu::{Accelerator, Fds, Machine};
 use super::qmp::{Qmp, Said};
-use super::{Order, Power, serial};
+use super::{Order, Power, serial, storage};
 use crate::event::What;
 use crate::journal::Journal;
 use crate::kernel::net::Members;
@@ -35,7 +35,6 @@ use crate::kernel::reaper::{Child, Exit, Reaper};
 use crate::kernel::tap;
 use crate::lab::{LinkName, Name};
 use crate::lines::Lines;
-use crate::program::Program;
 
 mod reboot;
 
@@ -75,8 +74,8 @@ impl Node {
     ///
     /// # Errors
     /// When its folder, disk or firmware variables cannot be made.
-    pub fn start(machine: Machine, user: u32, host: Host) -> io::Result<Self> {
-        furnish(&machine, user)?;
+    pub async fn start(machine: Machine, user: u32, host: Host) -> io::Result<Self> {
+        storage::furnish(&machine, user, &host).await?;
         let (orders, asked) = mpsc::unbounded_channel();
         let (tell, power) = watch::channel(Power::Off);
         let (lend, monitor) = watch::channel(None);
@@ -581,37 +580,6 @@ fn connect(
         }
     });
     lines
-}
-
-/// Makes what a node keeps: its folder, its disk, its firmware variables.
-fn furnish(machine: &Machine, user: u32) -> io::Result<()> {
-    let dir = Program::dir(&machine.node.name);
-    for folder in [dir.as_path(), machine.state.as_path()] {
-        fs::create_dir_all(folder)?;
-        chown(folder, Some(user), Some(user))?;
-    }
-    if let Some(mib) = machine.node.disk_mib {
-        let disk = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(nix::libc::O_NOFOLLOW)
-            .open(machine.disk())?;
-        // A disk grows with the lab file, and is never cut: what is on it is the user's.
-        let bytes = mib << 20;
-        if disk.metadata()?.len() < bytes {
-            disk.set_len(bytes)?;
-        }
-        chown(machine.disk(), Some(user), Some(user))?;
-    }
-    if let Some((_, template)) = &machine.ovmf
-        && !machine.uefi_vars().exists()
-    {
-        fs::copy(template, machine.uefi_vars())?;
-        chown(machine.uefi_vars(), Some(user), Some(user))?;
-    }
-    Ok(())
 }
 
 /// The group that may open `/dev/kvm`, where that is what QEMU does.

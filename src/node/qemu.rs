@@ -1,5 +1,8 @@
 //! QEMU's command line for a node (qemu(1)); starting it is [`power`](super::power)'s.
 
+mod disks;
+mod firmware;
+
 use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -7,10 +10,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::boot::Boot;
-use super::smbios;
+use super::{smbios, storage};
 use crate::bmc::ipmi_sim::KCS_PORT;
 use crate::lab::network::ETHERNET_MTU;
-use crate::lab::{BootDevice, Firmware, Name, Nic, NicModel, Node};
+use crate::lab::{BootDevice, Name, Nic, NicModel, Node};
 use crate::program::Program;
 
 /// What runs the guest's instructions, once the host has been asked.
@@ -37,6 +40,10 @@ pub struct Machine {
     pub mtus: Vec<u16>,
     /// OVMF's code and the template of its variables, for a UEFI node.
     pub ovmf: Option<(PathBuf, PathBuf)>,
+    /// qemu-img(1), which makes overlays.
+    pub qemu_img: PathBuf,
+    /// swtpm(8).
+    pub swtpm: PathBuf,
 }
 
 /// The descriptors that one QEMU process inherits.
@@ -51,12 +58,6 @@ pub struct Fds {
 }
 
 impl Machine {
-    /// The disk's image, raw and sparse.
-    #[must_use]
-    pub fn disk(&self) -> PathBuf {
-        self.state.join("disk.raw")
-    }
-
     /// What the node's BMC remembers, beside the folder: QEMU must not write it.
     #[must_use]
     pub fn memory(&self) -> PathBuf {
@@ -66,7 +67,7 @@ impl Machine {
     /// The node's own copy of the UEFI variables.
     #[must_use]
     pub fn uefi_vars(&self) -> PathBuf {
-        self.state.join("uefi-vars.fd")
+        storage::uefi_vars(&self.state, &self.node)
     }
 
     /// The socket on which QEMU serves VNC.
@@ -84,7 +85,8 @@ impl Machine {
         argv.flag("-nodefaults").flag("-no-user-config");
         // graphics=off makes SeaBIOS show itself on the serial line too, where
         // keys can be queued for iPXE; the VGA card stays.
-        argv.put("-machine", "q35,graphics=off");
+        let smm = firmware::smm(node);
+        argv.put("-machine", format!("q35,graphics=off{smm}"));
         argv.put(
             "-accel",
             match self.accelerator {
@@ -92,7 +94,7 @@ impl Machine {
                 Accelerator::Tcg => "tcg",
             },
         );
-        argv.put("-cpu", "max");
+        argv.put("-cpu", &node.cpu);
         argv.put("-smp", node.cpus.to_string());
         argv.put("-m", format!("{}M", node.memory_mib));
         argv.put("-uuid", &node.identity.uuid);
@@ -127,36 +129,16 @@ impl Machine {
                 format!("{device},id=nic{n},netdev=net{n},mac={}{order}", nic.mac),
             );
         }
-        if node.disk_mib.is_some() {
-            argv.put(
-                "-blockdev",
-                format!(
-                    "driver=raw,node-name=disk0,discard=unmap,file.driver=file,file.filename={}",
-                    quoted(&self.disk())
-                ),
-            );
-            argv.put(
-                "-device",
-                format!(
-                    "ide-hd,id=disk0,drive=disk0,bus=ide.0{}",
-                    at(BootDevice::Disk(1))
-                ),
-            );
+        disks::put(&mut argv, self, at);
+        if let Some(kernel) = node.kernel.as_ref().filter(|_| boot.kernel) {
+            disks::put_kernel(&mut argv, node, kernel);
         }
-        if let (Firmware::Uefi, Some((code, _))) = (node.firmware, &self.ovmf) {
-            let flash = |unit: u8, file: &Path, read_only: &str| {
-                format!(
-                    "if=pflash,format=raw,unit={unit},readonly={read_only},file={}",
-                    quoted(file)
-                )
-            };
-            argv.put("-drive", flash(0, code, "on"));
-            argv.put("-drive", flash(1, &self.uefi_vars(), "off"));
-        }
+        firmware::put(&mut argv, self);
         argv.put(
             "-sandbox",
             "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         );
+        argv.0.extend(node.qemu_args.iter().cloned());
         argv.0
     }
 }

@@ -139,6 +139,10 @@ fn members(plan: &Plan) -> Vec<Member> {
             node.address,
             node.vnc.into_iter().collect(),
         ));
+        if node.tpm.is_some() {
+            let (name, at) = (&node.name, node.address);
+            members.push(member(name, "swtpm", State::Starting, at, Vec::new()));
+        }
         let bmc = node.bmc.publish.into_iter().collect();
         members.push(member(
             &node.name,

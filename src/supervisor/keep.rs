@@ -307,9 +307,11 @@ async fn answers(with: &Keep, beside: &Beside<'_>, printed: &Notify) -> bool {
 
 /// Waits until a program that has answered does so no more: it was stopped, or is stuck.
 ///
-/// A service of the user's own may be busy, or in a debugger, for as long as it likes.
+/// A service of the user's own may be busy, or in a debugger, for as long as it likes; a TPM
+/// serves one client, which is QEMU by now.
 async fn falls_silent(with: &Keep, beside: &Beside<'_>, printed: &Notify) {
-    if beside.program.own.is_some() {
+    let is_tpm = matches!(beside.program.ready, Probe::Tpm(_));
+    if is_tpm || beside.program.own.is_some() {
         return std::future::pending().await;
     }
     loop {
@@ -338,6 +340,7 @@ fn awaited(program: &Program) -> Option<String> {
         | Probe::Http(_)
         | Probe::Ssh(_)
         | Probe::Rmcp(_)
+        | Probe::Tpm(_)
         | Probe::Started
         | Probe::Tcp(_)
         | Probe::Get(..)

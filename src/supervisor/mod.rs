@@ -46,9 +46,9 @@ use crate::kernel::netns::Netns;
 use crate::kernel::process::{adopt, kill_all};
 use crate::kernel::reaper::Reaper;
 use crate::lab::{self, Lab, Name, Root};
-use crate::node::Order;
 use crate::node::power::{Door, Host, Node};
 use crate::node::qemu::Machine;
+use crate::node::{Order, tpm};
 use crate::plan::{self, Plan};
 use crate::rundir::{NETNS_NAMES, RunDir};
 use crate::service::own;
@@ -102,7 +102,8 @@ fn binds(plan: &Plan, dir: &RunDir) -> Vec<Bind> {
             });
         }
     }
-    binds.extend(plan.folders.iter().map(|(target, source)| Bind {
+    let read = plan.folders.iter().chain(&plan.files);
+    binds.extend(read.map(|(target, source)| Bind {
         source: source.clone(),
         target: target.clone(),
         writable: false,
@@ -225,6 +226,7 @@ impl Coming<'_> {
         for machine in &self.plan.machines {
             let name = &machine.node.name;
             let node = Node::start(machine.clone(), self.user(name), host.clone())
+                .await
                 .map_err(|error| format!("cannot prepare node `{name}`: {error}"))?;
             let front = front::start(&host, &machine.node, node.clone())
                 .map_err(|error| format!("cannot open the BMC's port of node `{name}`: {error}"))?;
@@ -291,6 +293,9 @@ impl Coming<'_> {
         });
         let switched = self.plan.machines.iter().map(|machine| async {
             let name = &machine.node.name;
+            if machine.node.tpm.is_some() {
+                self.tpm(&host, machine).await?;
+            }
             match servers.node(name) {
                 Some(node) if node.comes_on() => {
                     gate.wait_for(&machine.node.after).await;
@@ -313,6 +318,24 @@ impl Coming<'_> {
             try_join_all(switched)
         )?;
         Ok(())
+    }
+
+    /// Starts the TPM of a machine, and waits until it answers.
+    async fn tpm(&self, host: &Host, machine: &Machine) -> Result<(), String> {
+        let name = &machine.node.name;
+        let listener = tpm::listen(name, self.user(name))
+            .map_err(|error| format!("cannot open the TPM's socket of `{name}`: {error}"))?;
+        let machine = machine.clone();
+        let start = move || {
+            let (program, listener) = tpm::start(&machine, &listener)?;
+            Ok(Start {
+                program,
+                inherit: vec![listener],
+                speaker: None,
+            })
+        };
+        let care = (Rc::default(), Rc::new(|| false) as Rc<dyn Fn() -> bool>);
+        self.keep(host, name, "tpm: ", care, Box::new(start)).await
     }
 
     /// Makes the network, and the names by which the host finds its namespaces.

@@ -4,10 +4,11 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket, UnixStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -40,7 +41,7 @@ pub async fn answered(beside: &Beside<'_>, marks: ProbeMarks, printed: &Notify) 
     let probe = &beside.program.ready;
     let mut patience = match probe {
         Probe::Dhcp { .. } | Probe::Rmcp(_) => FIRST_ANSWER_WITHIN,
-        Probe::Http(_) | Probe::Ssh(_) | Probe::Tcp(_) => ANSWER_WITHIN,
+        Probe::Http(_) | Probe::Ssh(_) | Probe::Tcp(_) | Probe::Tpm(_) => ANSWER_WITHIN,
         Probe::Get(..) => PAGE_WITHIN,
         Probe::Started => return,
         Probe::Log(_) => return printed.notified().await,
@@ -53,6 +54,7 @@ pub async fn answered(beside: &Beside<'_>, marks: ProbeMarks, printed: &Notify) 
                 Probe::Http(at) => http(*at).await,
                 Probe::Ssh(at) => ssh(*at, marks.ssh).await,
                 Probe::Rmcp(at) => rmcp(*at).await,
+                Probe::Tpm(at) => tpm(at).await,
                 Probe::Tcp(at) => TcpStream::connect(at).await.map(drop),
                 Probe::Get(at, path) => get(*at, path).await,
                 Probe::Started | Probe::Log(_) | Probe::Exec(_) => Ok(()),
@@ -136,6 +138,13 @@ async fn expect(stream: &mut TcpStream, beginning: &[u8]) -> io::Result<()> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(())
+}
+
+/// CMD_GET_CAPABILITY, whose answer has 64 bits.
+async fn tpm(at: &Path) -> io::Result<()> {
+    let mut stream = UnixStream::connect(at).await?;
+    stream.write_all(&1_u32.to_be_bytes()).await?;
+    stream.read_exact(&mut [0; 8]).await.map(drop)
 }
 
 async fn rmcp(at: SocketAddrV4) -> io::Result<()> {

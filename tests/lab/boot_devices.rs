@@ -11,13 +11,13 @@ use crate::host::Host;
 /// A boot sector that prints a line through INT 10h, which SeaBIOS repeats on the serial line,
 /// waits for an `x`, and resets the machine by the keyboard controller. Another key may still be
 /// on its way: the space that skips iPXE's banner.
-const SECTOR: &[u8] = b"\
+pub const SECTOR: &[u8] = b"\
     \x31\xc0\x8e\xd8\xfc\xbe\x25\x7c\
     \xac\x84\xc0\x74\x09\xb4\x0e\xbb\x07\x00\xcd\x10\xeb\xf2\
     \x30\xe4\xcd\x16\x3c\x78\x75\xf8\xb0\xfe\xe6\x64\xf4\xeb\xfd\
     this is the disk\r\n\0";
 
-const DISK: &str = "this is the disk";
+pub const DISK: &str = "this is the disk";
 const NETWORK: &str = "this is the network";
 
 /// Waits for an `x` and resets the machine, as the boot sector does.

@@ -8,6 +8,7 @@ mod console;
 mod endings;
 mod faults;
 mod guest;
+mod hardware;
 mod host;
 mod hostile;
 mod inband;

@@ -237,20 +237,29 @@ fn node(
     let users = users(file.users, &user.value, &bmc, notes);
     let vnc = file.vnc.or_else(|| first(5901));
     let publish = file.publish.or_else(|| first(623));
+    let firmware = file.firmware.or(Firmware::Bios).value;
+    let hardware = file.hardware.check(firmware, &who, notes);
     let bootable = Bootable {
         nics: 1 + more_nics.len(),
-        disks: usize::from(!matches!(file.disk_mib, Read::Given(None, _))),
-        cdroms: 0,
+        disks: hardware.disks.len(),
+        cdroms: usize::from(hardware.iso.is_some()),
     };
     let profile = file.profile;
     Node {
         address,
         cpus: file.cpus.or(1).value,
         memory_mib: file.memory_mib.or(1 << 10).value,
-        disk_mib: file.disk_mib.or(Some(8 << 10)).value,
         nic,
         more_nics,
-        firmware: file.firmware.or(Firmware::Bios).value,
+        cpu: hardware.cpu,
+        disks: hardware.disks,
+        iso: hardware.iso,
+        kernel: hardware.kernel,
+        secure_boot: hardware.secure_boot,
+        tpm: hardware.tpm,
+        uefi_vars: hardware.uefi_vars,
+        qemu_args: hardware.qemu_args,
+        firmware,
         boot: boot(file.boot, &bootable, &who, notes),
         fast_boot: file.fast_boot.or(true).value,
         accel: file.accel.or(Accel::Auto).value,

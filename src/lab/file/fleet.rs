@@ -125,6 +125,12 @@ impl Seat<'_> {
         }
     }
 
+    /// How near to the node what stands at byte `at` is: its own table goes before `[defaults]`, a
+    /// later file before an earlier one.
+    pub(super) fn nearness(&self, at: usize, notes: &Notes) -> (bool, usize) {
+        (!self.inherited.contains(&at), notes.file_of(at))
+    }
+
     /// What to say when counting up leads nowhere.
     fn no_room(&self, what: &str, at: usize) -> Wrong {
         let nodes = match (self.inherited.contains(&at), self.number) {

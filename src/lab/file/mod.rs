@@ -8,6 +8,7 @@
 mod addresses;
 mod check;
 mod fleet;
+mod hardware;
 mod include;
 mod merge;
 mod network;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use toml::Value;
 
 use super::value::{BUILT_IN, spell_duration, spell_size};
-use super::{network, nic, own, scenario};
+use super::{hardware, network, nic, own, scenario};
 use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
 
 /// Spells `lab` as a lab file that [`load`](super::load) makes the same lab of.
@@ -77,10 +77,6 @@ fn write_ssh(out: &mut String, ssh: &Ssh) -> fmt::Result {
 }
 
 fn write_node(out: &mut String, node: &Node) -> fmt::Result {
-    let disk = match node.disk_mib {
-        Some(mib) => quoted(spell_size(mib)),
-        None => "false".to_owned(),
-    };
     let boot: Vec<_> = node.boot.iter().map(quoted).collect();
     writeln!(out, "\n[node.{}]", node.name)?;
     writeln!(out, "network = {}", quoted(&node.nic.network))?;
@@ -91,7 +87,7 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
         "memory = {}",
         quoted(spell_size(node.memory_mib.into()))
     )?;
-    writeln!(out, "disk = {disk}")?;
+    hardware::render(out, node)?;
     writeln!(out, "nic = {}", quoted(node.nic.model))?;
     writeln!(out, "mac = {}", quoted(node.nic.mac))?;
     if let Some(ip) = node.nic.ip {

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::fleet::MOST_NODES;
 use super::spell::{DEFAULTS, KEYS};
+use crate::lab::hardware::ImageFormat;
 use crate::lab::own::Restart;
-use crate::lab::{Accel, Firmware, HttpServer, NicModel, Privilege};
+use crate::lab::{Accel, DiskBus, Firmware, HttpServer, NicModel, Privilege, UefiVars};
 
 /// What describes each key, row by row.
 const MANUAL: &str = include_str!("../../../docs/lab-file.md");
@@ -110,6 +111,16 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         ("node.NAME", "name") => json!({ "type": "string" }),
         ("node.NAME", "count") => integer(1, MOST_NODES),
         ("node.NAME", "cpus") => integer(1, 64),
+        ("node.NAME", "cpu") => text("[0-9A-Za-z][-0-9A-Za-z_.,+=]*"),
+        ("node.NAME", "disks") => list(reference("node.NAME.disks")),
+        ("node.NAME", "iso") => or_false(json!({ "type": "string", "minLength": 1 })),
+        ("node.NAME", "tpm") => or_variable(json!({ "enum": [true, false, "crb", "tis"] })),
+        ("node.NAME", "uefi_vars") => choice(&UefiVars::ALL),
+        ("node.NAME", "qemu_args") => list(json!({ "type": "string" })),
+        ("node.NAME", "cmdline") => json!({ "type": "string" }),
+        ("node.NAME.disks", "size") => text(SIZE),
+        ("node.NAME.disks", "bus") => choice(&DiskBus::ALL),
+        ("node.NAME.disks", "format") => choice(&ImageFormat::ALL),
         (_, "subnet") => text(&format!("{ADDRESS}/[0-9]{{1,2}}")),
         (_, "gateway" | "address" | "ip") => text(ADDRESS),
         (_, "mtu") => integer(576, 9000),
@@ -136,9 +147,15 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "accel") => choice(&Accel::ALL),
         (_, "privilege") => choice(&Privilege::ALL),
         (_, "power") => choice(&["on", "off"]),
-        (_, "fast_boot" | "clear") => or_variable(json!({ "type": "boolean" })),
+        (_, "fast_boot" | "clear" | "secure_boot" | "keep") => {
+            or_variable(json!({ "type": "boolean" }))
+        }
         (_, "value") => json!({ "type": ["string", "number"] }),
-        (_, "tftproot" | "root" | "boot" | "profile" | "fault" | "sensor") => {
+        (
+            _,
+            "tftproot" | "root" | "boot" | "profile" | "fault" | "sensor" | "kernel" | "initrd"
+            | "base",
+        ) => {
             json!({ "type": "string", "minLength": 1 })
         }
         _ => return None,

@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Origin;
 use super::fleet::{self, MOST_NODES, Seat};
+use super::hardware::{self, DISK, HardwareFile};
 use super::merge::{bytes, merge};
 use super::network::{self, MORE, MORE_DHCP, NETWORK, NetworkFile};
 use super::nic::{self, NIC, NicFile};
@@ -34,6 +35,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("service.NAME", OWN),
     ("node.NAME", NODE),
     ("node.NAME.nics", NIC),
+    ("node.NAME.disks", DISK),
     ("node.NAME.bmc", BMC),
     ("node.NAME.bmc.users.NAME", USER),
     ("node.NAME.bmc.scenario", ACT),
@@ -52,20 +54,30 @@ const NODE: &[&str] = &[
     "network",
     "address",
     "cpus",
+    "cpu",
     "memory",
     "disk",
+    "disks",
+    "iso",
     "nic",
     "mac",
     "ip",
     "nics",
     "firmware",
+    "secure_boot",
+    "uefi_vars",
+    "tpm",
     "boot",
+    "kernel",
+    "initrd",
+    "cmdline",
     "fast_boot",
     "accel",
     "power",
     "after",
     "soft_timeout",
     "vnc",
+    "qemu_args",
     "profile",
     "manufacturer",
     "product",
@@ -81,7 +93,7 @@ const USER: &[&str] = &["password", "privilege"];
 
 /// Memory and disk sizes in MiB. The upper ends only stop slips of a unit.
 const MEMORY: (u64, u64) = (64, 1 << 20);
-const DISK: (u64, u64) = (1, 16 << 20);
+pub(super) const DISK_SIZE: (u64, u64) = (1, 16 << 20);
 
 /// What a lab file says, each value well-formed by itself.
 pub(super) struct LabFile {
@@ -134,9 +146,9 @@ pub(super) struct NodeFile {
     pub(super) address: Read<Ipv4Addr>,
     pub(super) cpus: Read<u8>,
     pub(super) memory_mib: Read<u32>,
-    pub(super) disk_mib: Read<Option<u64>>,
     /// Its network cards, the first of which its own keys describe.
     pub(super) nics: Vec<NicFile>,
+    pub(super) hardware: HardwareFile,
     pub(super) firmware: Read<Firmware>,
     pub(super) boot: Read<Vec<(BootDevice, usize)>>,
     pub(super) fast_boot: Read<bool>,
@@ -214,7 +226,7 @@ pub(super) fn spell<'a>(
 ) -> LabFile {
     let root = |value: &DeValue, at| value::root(value, folders[notes.file_of(at)]);
     let lab = Table::open(notes, "", Some(file), LAB);
-    let (nodes, node_count) = nodes(&lab, origin, notes);
+    let (nodes, node_count) = nodes(&lab, origin, folders, notes);
     LabFile {
         name: lab.read("name", value::name),
         networks: network::spell(&lab, notes),
@@ -260,7 +272,7 @@ fn service<T>(
 }
 
 /// The nodes that the file makes, and how many they are.
-fn nodes(lab: &Table, origin: &Origin, notes: &Notes) -> (Vec<NodeFile>, usize) {
+fn nodes(lab: &Table, origin: &Origin, folders: &[&Path], notes: &Notes) -> (Vec<NodeFile>, usize) {
     let defaults = match lab.read_table("defaults", false) {
         Read::Given(Some(entries), _) => entries.clone(),
         Read::Given(None, _) | Read::Absent | Read::Bad => DeTable::new(),
@@ -279,12 +291,15 @@ fn nodes(lab: &Table, origin: &Origin, notes: &Notes) -> (Vec<NodeFile>, usize) 
         scope: "defaults".to_owned(),
         ..seat(known("node1"), 0, 0)
     };
-    node(&first, &defaults, DEFAULTS, origin, notes);
+    node(&first, &defaults, DEFAULTS, (origin, folders), notes);
     let entries = match lab.read_table("node", true) {
         Read::Given(Some(entries), _) if !entries.is_empty() => entries,
         Read::Given(Some(_), _) | Read::Absent => {
             let node1 = seat(known("node1"), 0, 0);
-            return (vec![node(&node1, &defaults, NODE, origin, notes)], 1);
+            return (
+                vec![node(&node1, &defaults, NODE, (origin, folders), notes)],
+                1,
+            );
         }
         Read::Given(None, _) | Read::Bad => return (Vec::new(), 0),
     };
@@ -319,7 +334,7 @@ fn nodes(lab: &Table, origin: &Origin, notes: &Notes) -> (Vec<NodeFile>, usize) 
                 number: group.counted.then_some((n + 1, count)),
                 ..seat(name, at, nodes.len())
             };
-            nodes.push(node(&seat, &entries, NODE, origin, notes));
+            nodes.push(node(&seat, &entries, NODE, (origin, folders), notes));
         }
     }
     (nodes, total)
@@ -333,7 +348,7 @@ fn node(
     seat: &Seat,
     entries: &DeTable,
     keys: &'static [&'static str],
-    origin: &Origin,
+    (origin, folders): (&Origin, &[&Path]),
     notes: &Notes,
 ) -> NodeFile {
     let scope = &seat.scope;
@@ -352,10 +367,7 @@ fn node(
             let mib = value::size(v, "a size such as \"1GiB\"", MEMORY)?;
             Ok(u32::try_from(mib).expect("MEMORY ends below 2^32"))
         }),
-        disk_mib: table.read("disk", |v| match v.as_bool() {
-            Some(false) => Ok(None),
-            _ => value::size(v, "a size such as \"8GiB\", or false for no disk", DISK).map(Some),
-        }),
+        hardware: hardware::spell(&table, scope, folders, |at| seat.nearness(at, notes), notes),
         nics: nic::spell(&table, seat, notes),
         firmware: table.read("firmware", |v| value::choice(v, &Firmware::ALL)),
         boot: table.read_list("boot", "[\"network\", \"disk\"]", value::boot_device),

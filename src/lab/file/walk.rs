@@ -211,6 +211,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// The byte of the value of `key`, if it is there.
+    pub(super) fn byte_of(&self, key: &str) -> Option<usize> {
+        self.get(key).map(|value| value.span().start)
+    }
+
     /// The tables of the list `key`, each with its byte; what is no table is noted.
     pub(super) fn read_tables(&self, key: &str, example: &str) -> Vec<(&'a DeTable<'a>, usize)> {
         let Some(value) = self.get(key) else {
