@@ -56,6 +56,8 @@ pub enum Command {
     Bmc(Bmc),
     /// Print what a node is: its names, numbers and sensors
     Inspect(Inspect),
+    /// Draw the lab: networks, members, and what the host reaches
+    Graph(Graph),
     /// Print what `up` would do, as shell commands
     Plan(FileOptions),
     /// Print the lab file with everything in it that was left out
@@ -330,4 +332,30 @@ pub enum Generate {
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+}
+
+/// `nsplay graph`.
+#[derive(Args, Debug)]
+pub struct Graph {
+    /// Which lab.
+    #[command(flatten)]
+    pub lab: FileOptions,
+    /// In which form.
+    #[command(flatten)]
+    pub form: GraphForm,
+}
+
+/// The forms of a picture; none of them is text.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct GraphForm {
+    /// Print it for Graphviz
+    #[arg(long)]
+    pub dot: bool,
+    /// Print it for Mermaid, which Markdown pages show
+    #[arg(long)]
+    pub mermaid: bool,
+    /// Print it as an SVG
+    #[arg(long)]
+    pub svg: bool,
 }

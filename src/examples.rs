@@ -115,6 +115,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         )],
     ),
     (
+        "graph",
+        &[
+            ("nsplay graph", "on the terminal"),
+            ("nsplay graph -f lab.toml --svg > lab.svg", "for a browser"),
+            ("nsplay graph --dot | dot -Tpng -o lab.png", "by Graphviz"),
+        ],
+    ),
+    (
         "plan",
         &[("nsplay plan -f lab.toml | less", "what `up` would do")],
     ),

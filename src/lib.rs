@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod examples;
 pub mod files;
+pub mod graph;
 pub mod host;
 pub mod image;
 pub mod import;

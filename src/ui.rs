@@ -75,9 +75,8 @@ impl Printer {
     /// Colours only on a terminal, and not where `NO_COLOR` is set (no-color.org).
     #[must_use]
     pub fn new() -> Self {
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
-            colour: wanted && io::stdout().is_terminal(),
+            colour: colours(),
             is_log: false,
             shows_all: false,
             width: 5,
@@ -243,8 +242,8 @@ pub fn members(members: &[Member]) {
             member.name.to_string(),
             member.what.clone(),
             match member.identify {
-                true => format!("{}, identify", state(member.state)),
-                false => state(member.state).to_owned(),
+                true => format!("{}, identify", member.state),
+                false => member.state.to_string(),
             },
             member
                 .stage
@@ -278,14 +277,25 @@ pub fn table<const N: usize>(rows: &[[String; N]]) {
     }
 }
 
-fn state(state: State) -> &'static str {
-    match state {
-        State::Starting => "starting",
-        State::Ready => "ready",
-        State::Waiting => "restarting",
-        State::Ended => "ended",
-        State::On => "on",
-        State::Off => "off",
+/// Whether standard output takes colours: a terminal, where `NO_COLOR` is not set (no-color.org).
+fn colours() -> bool {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    wanted && io::stdout().is_terminal()
+}
+
+/// Colours words by a state, where standard output takes colours.
+pub fn by_state() -> impl Fn(&str, State) -> String {
+    let colours = colours();
+    move |text, state| {
+        let colour = match state {
+            State::Ready | State::On => 32,
+            State::Starting | State::Waiting => 33,
+            State::Ended | State::Off => 90,
+        };
+        match colours {
+            true => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),
+            false => text.to_owned(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod console;
 mod down;
 mod exec;
 mod generate;
+mod graph;
 mod image;
 mod import;
 mod inspect;
@@ -58,6 +59,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Plan(options) => plan::run(options, project),
         Command::Config(options) => config::run(options, project),
         Command::Image(options) => image::run(options),
+        Command::Graph(options) => graph::run(options, project),
         Command::Generate(verb) => generate::run(verb),
         Command::Import(verb) => import::run(verb),
         Command::Supervise { .. } => Ok(0),

@@ -4,6 +4,7 @@
 //! of which [`Reply::Done`] or [`Reply::Refused`] is the last. Behind a
 //! [`Reply::Console`] come no replies but the console.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -165,4 +166,17 @@ pub enum State {
     On,
     /// A node that is off.
     Off,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Waiting => "restarting",
+            Self::Ended => "ended",
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
 }
