@@ -49,6 +49,12 @@ pub enum Command {
     Exec(Exec),
     /// Show or write the packets of a member or of a network
     Capture(Capture),
+    /// Start a member that is stopped; a node is switched on
+    Start(OneMember),
+    /// Stop a member until it is started; a node is switched off, and its BMC stays
+    Stop(OneMember),
+    /// Stop a member and start it again; a node is switched off and on
+    Restart(OneMember),
     /// Tell a node to power on, off, cycle or reset
     Power(Power),
     /// Make the BMC of a node measure and report what it should
@@ -163,6 +169,14 @@ pub struct Capture {
     /// End after so long
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub lasts: Option<f64>,
+}
+
+/// `nsplay start`, `stop` and `restart`.
+#[derive(Args, Debug)]
+pub struct OneMember {
+    /// The member
+    #[arg(value_parser = Name::new)]
+    pub member: Name,
 }
 
 /// `nsplay power`.

@@ -56,6 +56,20 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         again_ms: Option<u64>,
     },
+    /// A member's programs were stopped, and stay so until it is started.
+    Stopped {
+        /// The member.
+        member: Name,
+        /// Who or what did it.
+        by: String,
+    },
+    /// A member's programs are started, which were stopped or are to be started anew.
+    Started {
+        /// The member.
+        member: Name,
+        /// Who or what does it.
+        by: String,
+    },
     /// A node's power changed.
     Power {
         /// The node.

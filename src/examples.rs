@@ -86,6 +86,21 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[("sudo nsplay capture node1", "the packets of node1")],
     ),
     (
+        "start",
+        &[("sudo nsplay start web", "a service that was stopped")],
+    ),
+    (
+        "stop",
+        &[
+            ("sudo nsplay stop dhcp", "what does a node do without it?"),
+            ("sudo nsplay stop node1", "its power; its BMC answers"),
+        ],
+    ),
+    (
+        "restart",
+        &[("sudo nsplay restart web", "its program, in the same place")],
+    ),
+    (
         "power",
         &[
             ("sudo nsplay power node1 cycle", "off, then on"),

@@ -4,7 +4,9 @@
 //! same plan. `nsplay plan` prints it; the supervisor carries it out.
 
 mod network;
+mod part;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -30,6 +32,11 @@ use crate::step::Step;
 
 pub use network::{bmc_mac, fabric_mac};
 
+pub use part::{Part, Runs};
+
+/// The users that members' programs run as.
+pub type Users = BTreeMap<Name, u32>;
+
 /// The first user that a member's programs run as.
 ///
 /// 60578 to 61183 is used by nobody (systemd's doc/UIDS-GIDS.md).
@@ -42,6 +49,8 @@ pub struct Plan {
     pub lab: Lab,
     /// What is worth knowing about how it was decided.
     pub notes: Vec<String>,
+    /// The users that members' programs run as.
+    pub users: Users,
     /// What is done to the network, in this order.
     pub network: Vec<Step>,
     /// Files of the lab's own `/etc`.
@@ -105,6 +114,12 @@ pub enum Target {
 }
 
 impl Publish {
+    /// The host's socket: its address and its transport.
+    #[must_use]
+    pub fn socket(&self) -> (SocketAddr, &'static str) {
+        (self.host, self.protocol())
+    }
+
     /// The transport of the host's socket.
     #[must_use]
     pub fn protocol(&self) -> &'static str {
@@ -119,7 +134,7 @@ impl Plan {
     /// The user that a member's programs run as.
     #[must_use]
     pub fn user(&self, member: &Name) -> u32 {
-        user(&self.lab, member)
+        self.users.get(member).copied().unwrap_or(FIRST_USER)
     }
 
     /// What the supervisor's probes ask with.
@@ -135,12 +150,22 @@ impl Plan {
     }
 }
 
-fn user(lab: &Lab, member: &Name) -> u32 {
-    let services = lab.services();
-    let names = services.iter().map(|seat| seat.name);
-    let all = names.chain(lab.nodes.iter().map(|node| &node.name));
-    let place = all.take_while(|name| *name != member).count();
-    FIRST_USER + u32::try_from(place).unwrap_or_default()
+/// A user for each member: those who have one in `kept` keep it, the others get the lowest that
+/// nobody has.
+fn users(lab: &Lab, kept: &Users) -> Users {
+    let names: Vec<&Name> = lab.members();
+    let mut users: Users = kept
+        .iter()
+        .filter(|(name, _)| names.contains(name))
+        .map(|(name, user)| (name.clone(), *user))
+        .collect();
+    for name in names {
+        if !users.contains_key(name) {
+            let free = (FIRST_USER..).find(|user| users.values().all(|taken| taken != user));
+            users.insert(name.clone(), free.unwrap_or(FIRST_USER));
+        }
+    }
+    users
 }
 
 /// Decides what `up` does for `lab` on a host with `tools`.
@@ -148,7 +173,21 @@ fn user(lab: &Lab, member: &Name) -> u32 {
 /// # Errors
 /// A value of the lab file that a program cannot be told.
 pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError> {
+    plan_again(lab, tools, keys, &Users::new())
+}
+
+/// The same for a lab that runs: its members keep the users that they have.
+///
+/// # Errors
+/// As [`plan()`].
+pub fn plan_again(
+    lab: &Lab,
+    tools: &Tools,
+    keys: &Keys,
+    kept: &Users,
+) -> Result<Plan, DnsmasqError> {
     let dir = RunDir::new(&lab.name);
+    let users = users(lab, kept);
     let mut services = Vec::new();
     let dnsmasq = |dhcp| {
         let binary = tools.dnsmasq.as_ref()?;
@@ -168,7 +207,7 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
     }
     services.extend(lab.own.iter().map(|service| own::program(service, tools)));
     let account = lab.ssh.as_ref().map(|ssh| Account {
-        uid: user(lab, &ssh.name),
+        uid: users.get(&ssh.name).copied().unwrap_or(FIRST_USER),
         home: sshd::home(ssh),
         shell: tools.shell.clone(),
     });
@@ -192,6 +231,7 @@ pub fn plan(lab: &Lab, tools: &Tools, keys: &Keys) -> Result<Plan, DnsmasqError>
     Ok(Plan {
         lab: lab.clone(),
         notes: tools.notes(lab),
+        users,
         network: network::steps(lab, tools.ipv6),
         etc: etc(lab, tools, account.as_ref()),
         account,

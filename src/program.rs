@@ -36,6 +36,8 @@ pub struct Program {
     pub caps: Vec<Cap>,
     /// What is written before it starts.
     pub files: Vec<TextFile>,
+    /// Those of the files that it reads again when it is sent SIGHUP.
+    pub rereads: Vec<PathBuf>,
     /// Folders that are made, with [`TextFile`]'s owner, before the files are written.
     pub dirs: Vec<PathBuf>,
     /// How it shows that it is ready.

@@ -27,6 +27,8 @@ pub enum Place {
 pub enum Step {
     /// Makes a network namespace for a member.
     AddNetns(Name),
+    /// Removes a member's network namespace; its links go with it.
+    RemoveNetns(Name),
     /// Sets a sysctl of a network namespace, named with slashes (`net/ipv4/ip_forward`).
     SetSysctl {
         /// In which namespace.
@@ -84,6 +86,13 @@ pub enum Step {
         /// The bridge.
         master: LinkName,
     },
+    /// Removes a link, with its peer if it has one.
+    RemoveLink {
+        /// In which namespace.
+        place: Place,
+        /// The link.
+        link: LinkName,
+    },
     /// Gives a link an address.
     AddAddress {
         /// In which namespace.
@@ -110,16 +119,17 @@ pub enum Step {
 }
 
 impl Step {
-    /// Where the step happens; none for the making of a namespace.
+    /// Where the step happens; none for the making and the removal of a namespace.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         match self {
-            Self::AddNetns(_) => None,
+            Self::AddNetns(_) | Self::RemoveNetns(_) => None,
             Self::AddVeth { .. } => Some(&Place::Fabric),
             Self::SetSysctl { place, .. }
             | Self::AddBridge { place, .. }
             | Self::AddTap { place, .. }
             | Self::SetMaster { place, .. }
+            | Self::RemoveLink { place, .. }
             | Self::AddAddress { place, .. }
             | Self::SetUp { place, .. }
             | Self::AddDefaultRoute { place, .. } => Some(place),
@@ -132,6 +142,26 @@ fn unusual(mtu: u16) -> String {
     match mtu {
         ETHERNET_MTU => String::new(),
         mtu => format!(" mtu {mtu}"),
+    }
+}
+
+impl Step {
+    /// The link that the step makes, changes or removes.
+    #[must_use]
+    pub fn link(&self) -> Option<&LinkName> {
+        match self {
+            Self::AddNetns(_)
+            | Self::RemoveNetns(_)
+            | Self::SetSysctl { .. }
+            | Self::AddDefaultRoute { .. } => None,
+            Self::AddBridge { link, .. }
+            | Self::AddTap { link, .. }
+            | Self::AddVeth { link, .. }
+            | Self::SetMaster { link, .. }
+            | Self::RemoveLink { link, .. }
+            | Self::AddAddress { link, .. }
+            | Self::SetUp { link, .. } => Some(link),
+        }
     }
 }
 
@@ -153,6 +183,7 @@ impl fmt::Display for Step {
         };
         match self {
             Self::AddNetns(name) => write!(f, "ip netns add {name}"),
+            Self::RemoveNetns(name) => write!(f, "ip netns delete {name}"),
             Self::SetSysctl { place, key, value } => {
                 if let Place::Member(name) = place {
                     write!(f, "ip netns exec {name} ")?;
@@ -202,6 +233,7 @@ impl fmt::Display for Step {
                 link,
                 master,
             } => write!(f, "{} link set {link} master {master}", ip(place)),
+            Self::RemoveLink { place, link } => write!(f, "{} link delete {link}", ip(place)),
             Self::AddAddress {
                 place,
                 link,

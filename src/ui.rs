@@ -128,6 +128,12 @@ impl Printer {
                 };
                 self.mark("!", &format!("{member} ({what}) {how}{again}{last}"));
             }
+            What::Stopped { member, by } => {
+                self.mark("*", &format!("{member} is stopped, by {by}"))
+            }
+            What::Started { member, by } => {
+                self.mark("*", &format!("{member} is started, by {by}"))
+            }
             What::Power { node, power, by } => {
                 self.mark("*", &format!("{node} is {power}, by {by}"));
             }
@@ -290,7 +296,7 @@ pub fn by_state() -> impl Fn(&str, State) -> String {
         let colour = match state {
             State::Ready | State::On => 32,
             State::Starting | State::Waiting => 33,
-            State::Ended | State::Off => 90,
+            State::Ended | State::Stopped | State::Off => 90,
         };
         match colours {
             true => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),

@@ -54,6 +54,7 @@ pub fn program(node: &Node, binary: &Path, control: RawFd) -> Program {
         env: Vec::new(),
         user: User::Member,
         caps: Vec::new(),
+        rereads: Vec::new(),
         dirs: vec![dir.clone(), file("state")],
         files: vec![
             TextFile {

@@ -54,9 +54,11 @@ pub fn each(lab: &Name, follow: bool, mut take: impl FnMut(Event)) -> Result<(),
 /// Whether an event belongs to one of `members`; all do when none is named.
 fn wanted(event: &Event, members: &[Name]) -> bool {
     let whose = match &event.what {
-        What::Log { member, .. } | What::Ready { member, .. } | What::Exited { member, .. } => {
-            member
-        }
+        What::Log { member, .. }
+        | What::Ready { member, .. }
+        | What::Exited { member, .. }
+        | What::Stopped { member, .. }
+        | What::Started { member, .. } => member,
         What::Power { node, .. }
         | What::Reset { node, .. }
         | What::Stage { node, .. }

@@ -12,6 +12,7 @@ mod image;
 mod import;
 mod inspect;
 mod logs;
+mod order;
 mod plan;
 mod power;
 mod preflight;
@@ -29,7 +30,8 @@ use crate::bmc::bank::Bank;
 use crate::cli::{Command, FileOptions};
 use crate::error::{Failure, Problem};
 use crate::lab::file::{self, Origin, ProfileFile, Report, Source};
-use crate::lab::{Deed, Lab, Name};
+use crate::lab::{Lab, Name};
+use crate::supervisor::protocol::Deed;
 
 /// A lab file is a page or two; more than this is none.
 const LARGEST_LAB_FILE: u64 = 1 << 20;
@@ -53,6 +55,9 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Console(options) => console::run(options, &name()),
         Command::Exec(options) => exec::run(options, &name()),
         Command::Capture(options) => capture::run(options, &name()),
+        Command::Start(options) => order::run(options, Deed::Start, &name()),
+        Command::Stop(options) => order::run(options, Deed::Stop, &name()),
+        Command::Restart(options) => order::run(options, Deed::Restart, &name()),
         Command::Power(options) => power::run(options, &name()),
         Command::Bmc(options) => bmc::run(options, &name()),
         Command::Inspect(options) => inspect::run(options, project),
@@ -124,7 +129,7 @@ fn check_scenarios(lab: &Lab) -> Result<(), Failure> {
     for node in &lab.nodes {
         let mut bank = Bank::new(&node.profile);
         for act in &node.bmc.scenario {
-            let Deed::Sensor {
+            let crate::lab::Deed::Sensor {
                 sensor,
                 value,
                 over,

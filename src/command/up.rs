@@ -48,6 +48,7 @@ pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
     let launched = launch(
         Launch {
             plan,
+            keys,
             owner,
             control,
             published,

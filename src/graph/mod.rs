@@ -221,6 +221,6 @@ fn light(state: State) -> Light {
     match state {
         State::Ready | State::On => Light::Green,
         State::Starting | State::Waiting => Light::Amber,
-        State::Ended | State::Off => Light::Grey,
+        State::Ended | State::Stopped | State::Off => Light::Grey,
     }
 }

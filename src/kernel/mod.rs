@@ -9,6 +9,7 @@ pub mod kvm;
 pub mod mount;
 pub mod net;
 pub mod netns;
+pub mod occupants;
 pub mod packet;
 pub mod process;
 pub mod reaper;

@@ -9,8 +9,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::libc;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// A file or folder of the host that the lab sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +141,18 @@ fn bind_mount(source: &File, bind: &Bind) -> io::Result<()> {
         none_mount(&bind.target, None, again)?;
     }
     Ok(())
+}
+
+/// Takes away what is mounted on `target`; who uses it still may go on.
+///
+/// # Errors
+/// What umount(2) says.
+pub fn remove(target: &Path) -> io::Result<()> {
+    match umount2(target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+        // Nothing is mounted there.
+        Err(Errno::EINVAL | Errno::ENOENT) | Ok(()) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Makes the folders and links that programs expect in `/var` and `/run`.

@@ -6,11 +6,13 @@
 //! takes them in order, so a later request may build on an earlier one. That
 //! works because nsplay chooses the links' indexes itself.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::rc::Rc;
 
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
@@ -32,28 +34,31 @@ use super::tap;
 use crate::lab::{LinkName, Name};
 use crate::step::{Place, Step};
 
-/// The members' network namespaces, which last as long as this value and the processes in them.
+/// The members' network namespaces; each lasts until it is removed, or as long as this value and
+/// the processes in it.
 #[derive(Debug, Default)]
-pub struct Members(BTreeMap<Name, Netns>);
+pub struct Members(RefCell<BTreeMap<Name, Rc<Netns>>>);
 
 impl Members {
     /// The namespace of `member`.
     ///
     /// # Errors
-    /// NotFound when the plan made none of that name.
-    pub fn get(&self, member: &Name) -> io::Result<&Netns> {
-        self.0.get(member).ok_or_else(|| {
+    /// NotFound when there is none of that name.
+    pub fn get(&self, member: &Name) -> io::Result<Rc<Netns>> {
+        self.0.borrow().get(member).cloned().ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("no network namespace `{member}`"),
             )
         })
     }
+}
 
-    /// All members and their namespaces, in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Netns)> {
-        self.0.iter()
-    }
+/// The network of a lab: the namespaces, and the links that nsplay has made in them.
+#[derive(Default)]
+pub struct Network {
+    members: Rc<Members>,
+    indexes: Indexes,
 }
 
 /// A step that cannot be carried out.
@@ -89,35 +94,53 @@ impl NetError {
     }
 }
 
-/// Carries out `steps`: the fabric's first, then all members' at once.
-///
-/// # Errors
-/// The first step that failed. What was made until then goes with the lab's namespaces.
-pub async fn carry_out(steps: &[Step]) -> Result<Members, NetError> {
-    let mut members = Members::default();
-    for step in steps {
-        if let Step::AddNetns(name) = step {
-            members.0.insert(name.clone(), Netns::add(name)?);
-        }
+impl Network {
+    /// The members' namespaces.
+    #[must_use]
+    pub fn members(&self) -> Rc<Members> {
+        Rc::clone(&self.members)
     }
-    let mut places: Vec<(Place, Vec<&Step>)> = vec![(Place::Fabric, Vec::new())];
-    for step in steps {
-        let Some(place) = step.place() else { continue };
-        match places.iter_mut().find(|(known, _)| known == place) {
-            Some((_, own)) => own.push(step),
-            None => places.push((place.clone(), vec![step])),
+
+    /// Carries out `steps`: makes namespaces first, then does what is to be done in the fabric,
+    /// then in all members at once, and removes namespaces last.
+    ///
+    /// # Errors
+    /// The first step that failed.
+    pub async fn carry_out(&mut self, steps: &[Step]) -> Result<(), NetError> {
+        for step in steps {
+            if let Step::AddNetns(name) = step {
+                let netns = Rc::new(Netns::add(name)?);
+                self.members.0.borrow_mut().insert(name.clone(), netns);
+            }
         }
+        let mut places: Vec<(Place, Vec<&Step>)> = vec![(Place::Fabric, Vec::new())];
+        for step in steps {
+            let Some(place) = step.place() else { continue };
+            match places.iter_mut().find(|(known, _)| known == place) {
+                Some((_, own)) => own.push(step),
+                None => places.push((place.clone(), vec![step])),
+            }
+        }
+        let (fabric, own) = places.remove(0);
+        if !own.is_empty() {
+            run(&fabric, &own, &self.members, &mut self.indexes).await?;
+        }
+        let members = &self.members;
+        try_join_all(places.iter().map(|(place, steps)| {
+            let mut indexes = self.indexes.only(place);
+            async move { run(place, steps, members, &mut indexes).await }
+        }))
+        .await?;
+        for step in steps {
+            if let Step::RemoveNetns(name) = step {
+                self.indexes.forget(&Place::Member(name.clone()));
+                // Those who still hold it let go of it when they end.
+                self.members.0.borrow_mut().remove(name);
+                Netns::remove(name)?;
+            }
+        }
+        Ok(())
     }
-    let mut peers = Indexes::default();
-    let fabric = places.remove(0);
-    run(&fabric.0, &fabric.1, &members, &mut peers).await?;
-    let members_ref = &members;
-    try_join_all(places.iter().map(|(place, steps)| {
-        let mut indexes = peers.only(place);
-        async move { run(place, steps, members_ref, &mut indexes).await }
-    }))
-    .await?;
-    Ok(members)
 }
 
 /// The indexes of the links that were made, by where they are.
@@ -128,12 +151,25 @@ impl Indexes {
     /// The lowest index that nsplay gives; the kernel itself counts from 1.
     const FIRST: u32 = 100;
 
+    /// The index of a link that is about to be made: beyond those of all that are there.
     fn add(&mut self, place: &Place, link: &LinkName) -> u32 {
-        let taken = self.0.keys().filter(|(at, _)| at == place).count();
-        #[allow(clippy::cast_possible_truncation)]
-        let index = Self::FIRST + taken as u32;
+        let here = self.0.iter().filter(|((at, _), _)| at == place);
+        let last = here.map(|(_, index)| *index).max();
+        let index = last.map_or(Self::FIRST, |last| last.max(Self::FIRST - 1) + 1);
         self.0.insert((place.clone(), link.clone()), index);
         index
+    }
+
+    /// The index of a link that is about to be removed.
+    fn take(&mut self, place: &Place, link: &LinkName) -> io::Result<u32> {
+        let index = self.of(place, link)?;
+        self.0.remove(&(place.clone(), link.clone()));
+        Ok(index)
+    }
+
+    /// Forgets the links of a place that is removed.
+    fn forget(&mut self, place: &Place) {
+        self.0.retain(|(at, _), _| at != place);
     }
 
     fn of(&self, place: &Place, link: &LinkName) -> io::Result<u32> {
@@ -240,7 +276,13 @@ async fn request_all(
             if let NetlinkPayload::Error(error) = message.payload
                 && error.code.is_some()
             {
-                return Err(NetError::step(step, error.to_io()));
+                let error = error.to_io();
+                // What is gone already is removed.
+                let is_gone = error.raw_os_error() == Some(nix::libc::ENODEV);
+                if matches!(step, Step::RemoveLink { .. }) && is_gone {
+                    continue;
+                }
+                return Err(NetError::step(step, error));
             }
         }
     }
@@ -252,7 +294,16 @@ type Request = NetlinkMessage<RouteNetlinkMessage>;
 /// The netlink request for a step (rtnetlink(7)); none for a step that needs no netlink.
 fn request(step: &Step, members: &Members, indexes: &mut Indexes) -> io::Result<Option<Request>> {
     let message = match step {
-        Step::AddNetns(_) | Step::SetSysctl { .. } => return Ok(None),
+        Step::AddNetns(_) | Step::RemoveNetns(_) | Step::SetSysctl { .. } => return Ok(None),
+        Step::RemoveLink { place, link } => {
+            let Ok(index) = indexes.take(place, link) else {
+                return Ok(None);
+            };
+            let link = LinkUnspec::new_with_index(index).build();
+            let mut request = NetlinkMessage::from(RouteNetlinkMessage::DelLink(link));
+            request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
+            request
+        }
         Step::AddBridge {
             place,
             link,

@@ -38,8 +38,9 @@ pub struct Netns {
 
 /// A network namespace that cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot make network namespace `{name}`")]
+#[error("cannot {verb} network namespace `{name}`")]
 pub struct NetnsError {
+    verb: &'static str,
     name: Name,
     source: netns_rs::Error,
 }
@@ -62,6 +63,21 @@ impl Netns {
         NetNs::new_with_env(name.as_str(), LabEnv)
             .map(|inner| Self { inner })
             .map_err(|source| NetnsError {
+                verb: "make",
+                name: name.clone(),
+                source,
+            })
+    }
+
+    /// Removes the name of a network namespace, which is gone with its last holder.
+    ///
+    /// # Errors
+    /// [`NetnsError`] with the cause: ENOENT where there is none.
+    pub fn remove(name: &Name) -> Result<(), NetnsError> {
+        NetNs::get_from_env(name.as_str(), LabEnv)
+            .and_then(NetNs::remove)
+            .map_err(|source| NetnsError {
+                verb: "remove",
                 name: name.clone(),
                 source,
             })

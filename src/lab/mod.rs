@@ -345,6 +345,15 @@ impl Lab {
 }
 
 impl Lab {
+    /// The names of all members: the services, then the nodes.
+    #[must_use]
+    pub fn members(&self) -> Vec<&Name> {
+        let services = self.services().into_iter().map(|seat| seat.name);
+        services
+            .chain(self.nodes.iter().map(|node| &node.name))
+            .collect()
+    }
+
     /// Moves every published port up by `offset`, so that two copies of one
     /// lab can be up at a time.
     ///

@@ -51,6 +51,7 @@ pub fn program(machine: &Machine, socket: RawFd) -> Program {
         user: User::Member,
         caps: Vec::new(),
         files: Vec::new(),
+        rereads: Vec::new(),
         dirs: vec![state],
         ready: Probe::Tpm(self::socket(node)),
         own: None,

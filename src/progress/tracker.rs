@@ -182,6 +182,8 @@ impl Tracker {
             | What::Made { .. }
             | What::Ready { .. }
             | What::Exited { .. }
+            | What::Stopped { .. }
+            | What::Started { .. }
             | What::Identify { .. }
             | What::Sensor { .. }
             | What::Fault { .. }

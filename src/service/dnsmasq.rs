@@ -72,6 +72,7 @@ fn nth_ipv6(subnet: ipnet::Ipv4Net, n: u16) -> Ipv6Addr {
 pub fn program(lab: &Lab, dhcp: &Dhcp, binary: &Path, ipv6: bool) -> Result<Program, DnsmasqError> {
     let dir = Program::dir(&dhcp.name);
     let config_file = dir.join("dnsmasq.conf");
+    let hosts_file = dir.join("hosts");
     let argv = [
         binary.display().to_string(),
         "--keep-in-foreground".to_owned(),
@@ -85,11 +86,19 @@ pub fn program(lab: &Lab, dhcp: &Dhcp, binary: &Path, ipv6: bool) -> Result<Prog
         env: Vec::new(),
         user: User::Member,
         caps: vec![Cap::NetBindService, Cap::NetAdmin, Cap::NetRaw],
-        files: vec![TextFile {
-            path: config_file,
-            mode: 0o644,
-            text: config(lab, dhcp, &dir.join("leases"), ipv6)?.to_string(),
-        }],
+        files: vec![
+            TextFile {
+                path: config_file,
+                mode: 0o644,
+                text: config(lab, dhcp, &dir, ipv6)?.to_string(),
+            },
+            TextFile {
+                path: hosts_file.clone(),
+                mode: 0o644,
+                text: hosts(lab, dhcp)?,
+            },
+        ],
+        rereads: vec![hosts_file],
         dirs: vec![dir],
         own: None,
         ready: Probe::Dhcp {
@@ -99,7 +108,23 @@ pub fn program(lab: &Lab, dhcp: &Dhcp, binary: &Path, ipv6: bool) -> Result<Prog
     })
 }
 
-fn config(lab: &Lab, dhcp: &Dhcp, leases: &Path, ipv6: bool) -> Result<Config, DnsmasqError> {
+/// Who the nodes are, in a file that dnsmasq reads again: a node that comes or goes while the lab
+/// runs costs the others no answer.
+fn hosts(lab: &Lab, dhcp: &Dhcp) -> Result<String, DnsmasqError> {
+    let mut text = String::new();
+    for node in &lab.nodes {
+        let here = node.nics().filter(|nic| nic.network == dhcp.network);
+        for (n, nic) in here.enumerate() {
+            let host = Directive::from(reservation(node, n, nic)?).to_string();
+            // The file has the values only.
+            text.push_str(host.split_once('=').map_or(&host, |(_, value)| value));
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, ipv6: bool) -> Result<Config, DnsmasqError> {
     let lease = LeaseTime::from_secs(u32::try_from(dhcp.lease.as_secs()).unwrap_or(u32::MAX))?;
     let path = |path: &Path| FilePath::new(path.display().to_string());
     let (first, last) = dhcp.pool;
@@ -118,7 +143,8 @@ fn config(lab: &Lab, dhcp: &Dhcp, leases: &Path, ipv6: bool) -> Result<Config, D
             Directive::NoPing,
             Directive::DhcpAuthoritative,
         ])
-        .with(Directive::DhcpLeaseFile(path(leases)?))
+        .with(Directive::DhcpLeaseFile(path(&dir.join("leases"))?))
+        .with(Directive::DhcpHostsFile(path(&dir.join("hosts"))?))
         .with(
             Range4::new(first, last)?
                 .netmask(subnet.netmask())?
@@ -148,12 +174,6 @@ fn config(lab: &Lab, dhcp: &Dhcp, leases: &Path, ipv6: bool) -> Result<Config, D
         config = config
             .with_all([Directive::EnableRa, Directive::QuietRa])
             .with(addresses.lifetime(lease));
-    }
-    for node in &lab.nodes {
-        let here = node.nics().filter(|nic| nic.network == network.name);
-        for (n, nic) in here.enumerate() {
-            config = config.with(reservation(node, n, nic)?);
-        }
     }
     Ok(config.build()?)
 }

@@ -47,6 +47,7 @@ pub fn program(own: &OwnService, tools: &Tools) -> Program {
             .map_or(User::Member, |user| User::Host(*user)),
         caps: Vec::new(),
         files: Vec::new(),
+        rereads: Vec::new(),
         dirs: vec![home],
         ready: match &own.ready {
             Readiness::Started => Probe::Started,

@@ -105,6 +105,7 @@ pub fn program(ssh: &Ssh, binary: &Path, keys: &Keys) -> Program {
             Cap::SysChroot,
         ],
         files,
+        rereads: Vec::new(),
         dirs,
         own: None,
         ready: Probe::Ssh(SocketAddrV4::new(ssh.address, PORT)),

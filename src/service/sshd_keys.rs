@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
 use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 
 /// The keys of one lab: the server's and its user's, Ed25519 both.
 ///
 /// They live as long as the lab. `Debug` shows the public halves only.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keys {
     /// The server's private key, in OpenSSH's PEM, unencrypted.
     pub host_private: String,

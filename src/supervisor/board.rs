@@ -42,6 +42,28 @@ impl Board {
         self.0.borrow().clone()
     }
 
+    /// Shows the members of another plan; those that were there before stay as they are.
+    pub fn show(&self, plan: &Plan) {
+        let mut members = members(plan);
+        let known = self.0.borrow();
+        for member in &mut members {
+            let same = |known: &&Member| known.name == member.name && known.what == member.what;
+            if let Some(known) = known.iter().find(same) {
+                let Member {
+                    state,
+                    since,
+                    restarts,
+                    identify,
+                    ..
+                } = known.clone();
+                (member.state, member.since) = (state, since);
+                (member.restarts, member.identify) = (restarts, identify);
+            }
+        }
+        drop(known);
+        self.0.replace(members);
+    }
+
     fn hear(&self, event: &Event) {
         let (name, what, state) = match &event.what {
             What::Ready { member, what, .. } => (member, what.as_str(), State::Ready),
@@ -63,6 +85,12 @@ impl Board {
                     Power::Off => State::Off,
                 };
                 (node, QEMU, state)
+            }
+            What::Stopped { member, .. } => {
+                return self.turn(member, State::Stopped, event.at);
+            }
+            What::Started { member, .. } => {
+                return self.turn(member, State::Starting, event.at);
             }
             What::Identify { node, on } => {
                 let mut members = self.0.borrow_mut();
@@ -101,6 +129,17 @@ impl Board {
             member.restarts += u32::from(state == State::Waiting);
             member.state = state;
             member.since = event.at;
+        }
+    }
+}
+
+impl Board {
+    /// The programs of `name` are in another state, by an order; a node's power is a thing apart.
+    fn turn(&self, name: &Name, state: State, at: u64) {
+        for member in self.0.borrow_mut().iter_mut() {
+            if member.name == *name && member.what != QEMU {
+                (member.state, member.since) = (state, at);
+            }
         }
     }
 }

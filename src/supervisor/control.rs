@@ -2,7 +2,6 @@
 //! the `up` that waits.
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
@@ -12,16 +11,15 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
-use super::board::Board;
 use super::protocol::{Reply, Request};
-use super::server::Servers;
-use super::stages::Stages;
+use super::running::Running;
 use super::wait;
 use crate::event::{Event, What};
 use crate::inspect::Inspection;
-use crate::journal::{self, Journal};
-use crate::lab::{Lab, Name};
+use crate::journal;
+use crate::lab::Name;
 use crate::node::power::Door;
+use crate::plan::Plan;
 
 /// A request is one short line; who sends more is no client of ours.
 const LONGEST_REQUEST: u64 = 64 << 10;
@@ -31,18 +29,8 @@ const LONGEST_REQUEST: u64 = 64 << 10;
 pub struct Desk {
     /// Who else than root may ask.
     pub owner: u32,
-    /// The log of this run.
-    pub log: PathBuf,
-    /// What happens.
-    pub journal: Journal,
-    /// How everyone is.
-    pub board: Board,
-    /// The nodes, once they are there.
-    pub servers: Servers,
-    /// How the nodes boot.
-    pub stages: Stages,
     /// The lab.
-    pub lab: std::rc::Rc<Lab>,
+    pub lab: Running,
     /// Takes the lab down; says who asked.
     pub down: mpsc::UnboundedSender<String>,
 }
@@ -114,12 +102,12 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             client.events(&desk, until, read.into_inner()).await
         }
         Request::Ps => {
-            let members = desk.board.members();
+            let members = desk.lab.0.board.members();
             client.send(&Reply::Members { members }).await?;
             client.last(&Reply::Done).await
         }
         Request::Power { node, order } => {
-            let Some(found) = desk.servers.node(&node) else {
+            let Some(found) = desk.lab.0.servers.node(&node) else {
                 let message = no_node(&desk, &node);
                 return client.last(&Reply::Unknown { message }).await;
             };
@@ -132,36 +120,51 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             client.send(&Reply::Power { power }).await?;
             client.last(&Reply::Done).await
         }
+        Request::Order { member, deed } => {
+            let plan = desk.lab.plan();
+            let names = plan.lab.members();
+            if !names.contains(&&member) {
+                let names: Vec<&str> = names.into_iter().map(Name::as_str).collect();
+                let names = names.join(", ");
+                let message = format!("no member `{member}`; the lab has: {names}");
+                return client.last(&Reply::Unknown { message }).await;
+            }
+            match desk.lab.order(&member, deed).await {
+                Ok(()) => client.last(&Reply::Done).await,
+                Err(message) => client.last(&Reply::Refused { message }).await,
+            }
+        }
         Request::Bmc { node, ask } => {
-            let answer = match desk.servers.get(&node) {
+            let answer = match desk.lab.0.servers.get(&node) {
                 None => Err(no_node(&desk, &node)),
                 Some(server) => server.answer(&ask).map_err(|refusal| refusal.to_string()),
             };
             client.answer(answer).await
         }
         Request::Inspect { node } => {
+            let plan = desk.lab.plan();
             let of_name = |known: &&crate::lab::Node| known.name == node;
-            let answer = match desk.lab.nodes.iter().find(of_name) {
+            let answer = match plan.lab.nodes.iter().find(of_name) {
                 None => Err(no_node(&desk, &node)),
                 Some(found) => {
-                    let power = desk.servers.node(&node).map(|node| node.power());
-                    let inspection = Inspection::of(&desk.lab, found, power);
+                    let power = desk.lab.0.servers.node(&node).map(|node| node.power());
+                    let inspection = Inspection::of(&plan.lab, found, power);
                     Ok(Some(Reply::Inspection(Box::new(inspection))))
                 }
             };
             client.answer(answer).await
         }
         Request::Console { node } => {
-            let mut names: Vec<Name> = desk.lab.nodes.iter().map(|n| n.name.clone()).collect();
+            let mut names = nodes(desk.lab.plan().as_ref());
             let name = match node {
                 None if names.len() == 1 => names.pop(),
                 asked => asked,
             };
-            let found = name.and_then(|name| Some((desk.servers.node(&name)?, name)));
+            let found = name.and_then(|name| Some((desk.lab.0.servers.node(&name)?, name)));
             let Some((node, name)) = found else {
                 return client.last(&Reply::Nodes { nodes: names }).await;
             };
-            let (node, journal) = (node.console(), desk.journal.listen());
+            let (node, journal) = (node.console(), desk.lab.0.host.journal.listen());
             client.last(&Reply::Console { node: name }).await?;
             tokio::select! {
                 ended = node.typed_by(read) => ended,
@@ -194,13 +197,14 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
 }
 
 pub(super) fn no_node(desk: &Desk, node: &Name) -> String {
-    let names: Vec<&str> = desk
-        .lab
-        .nodes
-        .iter()
-        .map(|node| node.name.as_str())
-        .collect();
+    let names = nodes(desk.lab.plan().as_ref());
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     format!("no node `{node}`; the lab has: {}", names.join(", "))
+}
+
+fn nodes(plan: &Plan) -> Vec<Name> {
+    let nodes = plan.lab.nodes.iter();
+    nodes.map(|node| node.name.clone()).collect()
 }
 
 /// Until when a client wants events.
@@ -254,8 +258,11 @@ impl Client {
         mut read: OwnedReadHalf,
     ) -> io::Result<()> {
         // No await between these two: what has been written is what will not be heard.
-        let (mut heard, written) = (desk.journal.listen(), desk.journal.written());
-        let past = journal::read(&desk.log, written)?;
+        let (mut heard, written) = (
+            desk.lab.0.host.journal.listen(),
+            desk.lab.0.host.journal.written(),
+        );
+        let past = journal::read(&desk.lab.0.dir.log(), written)?;
         for event in past {
             if self.pass(event, until).await? {
                 return Ok(());

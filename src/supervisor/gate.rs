@@ -1,37 +1,50 @@
-//! Who waits for whom while a lab comes up.
+//! Who waits for whom when members start.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
-use crate::lab::{Lab, Name};
+use crate::lab::Name;
 
-/// Which services have been ready.
-pub struct Gate(BTreeMap<Name, watch::Sender<bool>>);
+/// Which services are ready, once each is.
+#[derive(Default)]
+pub struct Gate(RefCell<BTreeMap<Name, watch::Sender<bool>>>);
 
 impl Gate {
-    /// The services of `lab`, none of which is ready yet.
-    #[must_use]
-    pub fn of(lab: &Lab) -> Self {
-        let services = lab.services();
-        let closed = services
-            .iter()
-            .map(|seat| (seat.name.clone(), watch::Sender::new(false)));
-        Self(closed.collect())
-    }
-
     /// Lets those go on that wait for `service`.
     pub fn open(&self, service: &Name) {
-        if let Some(sender) = self.0.get(service) {
-            sender.send_replace(true);
-        }
+        self.turn(service, true);
     }
 
-    /// Waits until all of `services` have been ready; the lab file has no others.
+    /// Makes those wait for `service` that start from now on.
+    pub fn close(&self, service: &Name) {
+        self.turn(service, false);
+    }
+
+    /// Whether `service` is ready.
+    #[must_use]
+    pub fn is_open(&self, service: &Name) -> bool {
+        self.0
+            .borrow()
+            .get(service)
+            .is_some_and(|sender| *sender.borrow())
+    }
+
+    fn turn(&self, service: &Name, ready: bool) {
+        let mut all = self.0.borrow_mut();
+        all.entry(service.clone()).or_default().send_replace(ready);
+    }
+
+    /// Waits until all of `services` are ready.
     pub async fn wait_for(&self, services: &[Name]) {
-        for sender in services.iter().filter_map(|name| self.0.get(name)) {
-            // The sender is here, so the channel stays open.
-            let _ = sender.subscribe().wait_for(|ready| *ready).await;
+        for service in services {
+            let mut ready = {
+                let mut all = self.0.borrow_mut();
+                all.entry(service.clone()).or_default().subscribe()
+            };
+            // The sender is never dropped before this value, so the channel stays open.
+            let _ = ready.wait_for(|ready| *ready).await;
         }
     }
 }

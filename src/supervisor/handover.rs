@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::process::{adopt, let_inherit};
 use crate::plan::Plan;
+use crate::service::sshd_keys::Keys;
 
 /// What the supervisor starts with.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Handover {
     /// What it carries out.
     pub plan: Plan,
+    /// The keys that are part of it, for when the plan becomes another one.
+    pub keys: Keys,
     /// Who else than root may use the control socket.
     pub owner: u32,
     /// The listening control socket.

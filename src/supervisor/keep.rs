@@ -1,7 +1,7 @@
 //! Keeps programs running: starts them, waits until they answer, reports how they end, and starts
 //! them again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
@@ -78,8 +78,12 @@ pub struct Keep {
     pub marks: ProbeMarks,
     /// Ends the program, so that it is started again.
     pub restart: Rc<Notify>,
+    /// Makes the program read its files again (SIGHUP).
+    pub reread: Rc<Notify>,
     /// Whether it is meant to be silent now.
     pub excused: Rc<dyn Fn() -> bool>,
+    /// Whether it is being ended for good: that is no news, and it is not started again.
+    pub ending: Rc<Cell<bool>>,
 }
 
 /// How a run of a program ended.
@@ -113,6 +117,9 @@ pub async fn keep(
                 .map(|run| (start, run)),
             Err(error) => Err(error),
         };
+        if with.ending.get() {
+            return;
+        }
         if began.elapsed() > WELL_AFTER {
             pause = PAUSE;
         }
@@ -164,6 +171,9 @@ pub async fn keep(
             (None, told) => ready = told,
         }
         sleep(pause).await;
+        if with.ending.get() {
+            return;
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -264,17 +274,20 @@ async fn once(
             if let Some(ready) = ready.take() {
                 let _ = ready.send(Ok(()));
             }
-            tokio::select! {
-                exit = child.wait() => (exit.to_string(), true),
-                () = falls_silent(with, &beside, &printed) => {
-                    child.signal(Signal::SIGKILL);
-                    child.wait().await;
-                    ("answered no more, and was killed".to_owned(), true)
-                }
-                () = with.restart.notified() => {
-                    child.signal(Signal::SIGKILL);
-                    child.wait().await;
-                    return Ok(Run::Restarted);
+            loop {
+                tokio::select! {
+                    exit = child.wait() => break (exit.to_string(), true),
+                    () = falls_silent(with, &beside, &printed) => {
+                        child.signal(Signal::SIGKILL);
+                        child.wait().await;
+                        break ("answered no more, and was killed".to_owned(), true);
+                    }
+                    () = with.reread.notified() => child.signal(Signal::SIGHUP),
+                    () = with.restart.notified() => {
+                        child.signal(Signal::SIGKILL);
+                        child.wait().await;
+                        return Ok(Run::Restarted);
+                    }
                 }
             }
         }

@@ -23,11 +23,14 @@ use super::handover::Handover;
 use crate::kernel::clone::{Side, clone, fork, pidfd_send_signal};
 use crate::plan::Plan;
 use crate::rundir::{Lock, RunDir};
+use crate::service::sshd_keys::Keys;
 
 /// What the caller has made for the supervisor.
 pub struct Launch {
     /// What it is to do.
     pub plan: Plan,
+    /// The keys that are part of it.
+    pub keys: Keys,
     /// Who else than root may use the control socket.
     pub owner: u32,
     /// The listening control socket.
@@ -76,6 +79,7 @@ fn watch(launch: Launch, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
     }
     let handover = Handover {
         plan: launch.plan,
+        keys: launch.keys,
         owner: launch.owner,
         control: launch.control.as_raw_fd(),
         lock: launch.lock.as_raw_fd(),

@@ -39,6 +39,13 @@ pub enum Request {
         /// The order; none asks for the state.
         order: Option<Order>,
     },
+    /// An order to a member; the answer comes when it has been carried out.
+    Order {
+        /// The member.
+        member: Name,
+        /// The order.
+        deed: Deed,
+    },
     /// Something of a node's BMC.
     Bmc {
         /// The node.
@@ -71,6 +78,29 @@ pub enum Request {
         /// Who or what asks for it.
         by: String,
     },
+}
+
+/// What a member can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// Start what is stopped; nothing when it runs.
+    Start,
+    /// Stop what runs; nothing when it is stopped.
+    Stop,
+    /// Stop it, then start it.
+    Restart,
+}
+
+impl fmt::Display for Deed {
+    /// The command that gives the order.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Start => "nsplay start",
+            Self::Stop => "nsplay stop",
+            Self::Restart => "nsplay restart",
+        })
+    }
 }
 
 /// What the supervisor answers.
@@ -162,6 +192,8 @@ pub enum State {
     Waiting,
     /// It ended, and is not started again.
     Ended,
+    /// It was stopped, until it is told to start.
+    Stopped,
     /// A node that is on.
     On,
     /// A node that is off.
@@ -175,6 +207,7 @@ impl fmt::Display for State {
             Self::Ready => "ready",
             Self::Waiting => "restarting",
             Self::Ended => "ended",
+            Self::Stopped => "stopped",
             Self::On => "on",
             Self::Off => "off",
         })

@@ -4,8 +4,9 @@
 //! connections into the lab are made from the fabric. So nothing of the host
 //! has to be changed: no route, no rule, no sysctl.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -15,11 +16,43 @@ use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::sleep;
 
-use crate::plan::Target;
+use crate::plan::{Publish, Target};
 use crate::relay::{self, Open};
 
 /// After accept(2) failed, for want of descriptors say.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// The host's sockets that lead into the lab. They stay while what is behind them is stopped, or
+/// becomes another.
+#[derive(Default)]
+pub struct Sockets(BTreeMap<(SocketAddr, &'static str), OwnedFd>);
+
+impl Sockets {
+    /// Adds those of `published`, in that order.
+    pub fn add<'p>(
+        &mut self,
+        published: impl IntoIterator<Item = &'p Publish>,
+        sockets: impl IntoIterator<Item = OwnedFd>,
+    ) {
+        let keys = published.into_iter().map(Publish::socket);
+        self.0.extend(keys.zip(sockets));
+    }
+
+    /// Closes those that are none of `published`.
+    pub fn keep_only(&mut self, published: &[Publish]) {
+        self.0
+            .retain(|key, _| published.iter().any(|publish| publish.socket() == *key));
+    }
+
+    /// The socket of `publish`, to be used for a while.
+    ///
+    /// # Errors
+    /// NotFound when there is none; what dup(2) says.
+    pub fn get(&self, publish: &Publish) -> io::Result<OwnedFd> {
+        let socket = self.0.get(&publish.socket());
+        socket.ok_or(io::ErrorKind::NotFound)?.try_clone()
+    }
+}
 
 /// Relays from `socket` to `target`, for ever.
 ///

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::task::spawn_local;
+use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::protocol::Reply;
@@ -23,6 +24,8 @@ pub struct Server {
     pub bmc: Rc<Bmc>,
     /// What the BMC measures.
     pub sensors: Sensors,
+    /// What it is told to pretend.
+    pub scenario: Rc<watch::Sender<Vec<Act>>>,
 }
 
 /// The servers of a lab by their nodes' names; clones are the same servers.
@@ -33,6 +36,11 @@ impl Servers {
     /// Adds one.
     pub fn add(&self, name: Name, server: Server) {
         self.0.borrow_mut().insert(name, server);
+    }
+
+    /// Removes one.
+    pub fn remove(&self, name: &Name) {
+        self.0.borrow_mut().remove(name);
     }
 
     /// The one of this name.
@@ -81,20 +89,36 @@ impl Server {
         self.sensors.answer(ask)
     }
 
-    /// Plays a scenario, each act so long after now.
-    pub fn play(self, scenario: Vec<Act>) {
-        let began = Instant::now();
-        for act in scenario {
-            let server = self.clone();
-            spawn_local(async move {
+    /// Plays the scenario, each act so long after now, for ever; one that takes its place begins
+    /// anew.
+    pub async fn play(self) {
+        let mut scenario = self.scenario.subscribe();
+        loop {
+            let acts = scenario.borrow_and_update().clone();
+            let began = Instant::now();
+            let this = &self;
+            let acts = acts.into_iter().map(|act| async move {
                 sleep_until(began + act.at).await;
-                let ask = asked(act.deed);
-                if let Err(refusal) = server.answer(&ask) {
-                    let name = &server.bmc.name;
-                    let text = format!("{name}: the scenario asks what cannot be: {refusal}");
-                    server.bmc.journal.note(text);
-                }
+                this.perform(act.deed);
             });
+            tokio::select! {
+                _ = join_all(acts) => {}
+                changed = scenario.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+            }
+            if scenario.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn perform(&self, deed: Deed) {
+        if let Err(refusal) = self.answer(&asked(deed)) {
+            let name = &self.bmc.name;
+            let text = format!("{name}: the scenario asks what cannot be: {refusal}");
+            self.bmc.journal.note(text);
         }
     }
 }

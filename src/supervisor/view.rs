@@ -13,7 +13,7 @@ use crate::kernel::inotify::Watch;
 use crate::lab::Root;
 use crate::plan::View;
 
-/// Makes a view.
+/// Makes a view, or makes it what it is now.
 ///
 /// # Errors
 /// What mkdir(2), symlink(2) or write(2) says.
@@ -29,10 +29,28 @@ pub fn make(view: &View) -> io::Result<()> {
     for (name, to) in &view.links {
         let link = view.at.join(name);
         fs::create_dir_all(link.parent().unwrap_or(&view.at))?;
-        symlink(to, link)?;
+        if fs::read_link(&link).is_ok_and(|is| is == *to) {
+            continue;
+        }
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => symlink(to, link)?,
+        }
     }
     view.texts.iter().try_for_each(files::write_text)?;
     sync(view)
+}
+
+/// Removes what nsplay has put beside the user's files in `old`, and does not in `new`.
+pub fn clear(old: &View, new: &View) {
+    let links = old.links.iter().filter(|link| !new.links.contains(link));
+    let links = links.map(|(name, _)| old.at.join(name));
+    let is_there = |path: &PathBuf| new.texts.iter().any(|text| text.path == *path);
+    let texts = old.texts.iter().map(|text| text.path.clone());
+    for path in links.chain(texts.filter(|path| !is_there(path))) {
+        // What is not there any more is what it should be.
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// Keeps a view true while the user adds and removes files, for ever.

@@ -46,7 +46,8 @@ pub enum Vain {
 /// # Errors
 /// Why it has not.
 pub async fn wait(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) -> Result<(), Vain> {
-    let all = || desk.lab.nodes.iter().map(|node| node.name.clone());
+    let plan = desk.lab.plan();
+    let all = || plan.lab.nodes.iter().map(|node| node.name.clone());
     if let Some(unknown) = nodes
         .iter()
         .find(|node| !all().any(|known| known == **node))
@@ -100,7 +101,7 @@ fn late(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) -> String {
         Goal::Stage(stage) => {
             let slow = nodes
                 .iter()
-                .filter(|node| !desk.stages.reached(node, *stage));
+                .filter(|node| !desk.lab.0.stages.reached(node, *stage));
             let told = slow.map(|node| format!("{node} stands at {}", stands(desk, node)));
             let told: Vec<_> = told.collect();
             format!("no `{stage}` within {within} s: {}", told.join("; "))
@@ -116,28 +117,30 @@ fn late(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) -> String {
 }
 
 fn stands(desk: &Desk, node: &Name) -> String {
-    let boot = desk.stages.boot(node).unwrap_or_default();
+    let boot = desk.lab.0.stages.boot(node).unwrap_or_default();
     let stage = boot.stage().map_or(Stage::Off, |step| step.stage);
     stage.to_string()
 }
 
 async fn stage_of(desk: &Desk, nodes: &[Name], stage: Stage) -> Result<(), Vain> {
-    let mut changes = desk.stages.changes();
+    let mut changes = desk.lab.0.stages.changes();
     loop {
         changes.borrow_and_update();
         // One that was never on has no stage, and is off.
         let reached = |node: &Name| match stage {
             Stage::Off => desk
+                .lab
+                .0
                 .servers
                 .node(node)
                 .is_some_and(|node| node.power() == Power::Off),
-            _ => desk.stages.reached(node, stage),
+            _ => desk.lab.0.stages.reached(node, stage),
         };
         if nodes.iter().all(reached) {
             return Ok(());
         }
         let crashed = nodes.iter().find(|node| {
-            !stage.is_end() && !reached(node) && desk.stages.reached(node, Stage::Crashed)
+            !stage.is_end() && !reached(node) && desk.lab.0.stages.reached(node, Stage::Crashed)
         });
         let Some(node) = crashed else {
             let _ = changes.changed().await;
@@ -157,8 +160,9 @@ async fn healthy(desk: &Desk, nodes: &[Name], named: bool) {
 
 /// The members that are not well. Of nodes that nobody named, those that are off may be so.
 fn ill(desk: &Desk, nodes: &[Name], named: bool) -> Vec<String> {
-    let is_node = |name: &Name| desk.lab.nodes.iter().any(|node| node.name == *name);
-    let members = desk.board.members();
+    let plan = desk.lab.plan();
+    let is_node = |name: &Name| plan.lab.nodes.iter().any(|node| node.name == *name);
+    let members = desk.lab.0.board.members();
     let ill = members.iter().filter_map(|member| {
         if named && is_node(&member.name) && !nodes.contains(&member.name) {
             return None;
@@ -172,6 +176,7 @@ fn ill(desk: &Desk, nodes: &[Name], named: bool) -> Vec<String> {
             State::Starting => "is starting",
             State::Waiting => "is being started again",
             State::Ended => "has ended",
+            State::Stopped => "is stopped",
         };
         Some(format!("{} ({}) {text}", member.name, member.what))
     });
@@ -187,7 +192,12 @@ async fn until<F: Future<Output = bool>>(pause: Duration, ask: impl Fn() -> F) {
 
 async fn shows(desk: &Desk, node: &Name, pattern: &Regex) -> bool {
     let look = async {
-        let server = desk.servers.node(node).ok_or(io::ErrorKind::NotFound)?;
+        let server = desk
+            .lab
+            .0
+            .servers
+            .node(node)
+            .ok_or(io::ErrorKind::NotFound)?;
         let qmp = server.monitor().await?;
         screen::text(&qmp, node).await
     };
@@ -204,8 +214,11 @@ async fn printed(desk: &Desk, only: &[Name], pattern: &Regex) {
         _ => false,
     };
     // No await between these two: what has been written is what will not be heard.
-    let (mut heard, written) = (desk.journal.listen(), desk.journal.written());
-    let past = journal::read(&desk.log, written);
+    let (mut heard, written) = (
+        desk.lab.0.host.journal.listen(),
+        desk.lab.0.host.journal.written(),
+    );
+    let past = journal::read(&desk.lab.0.dir.log(), written);
     if past.is_ok_and(|mut past| past.any(matches)) {
         return;
     }
@@ -228,11 +241,12 @@ enum Whom {
 
 impl Whom {
     fn find(desk: &Desk, host: &str) -> Result<Self, Vain> {
-        let services = desk.lab.services();
+        let plan = desk.lab.plan();
+        let services = plan.lab.services();
         if let Some(seat) = services.iter().find(|seat| seat.name.as_str() == host) {
             return Ok(Self::At(seat.address));
         }
-        let nodes = &desk.lab.nodes;
+        let nodes = &plan.lab.nodes;
         if let Some(node) = nodes.iter().find(|node| node.name.as_str() == host) {
             return Ok(Self::Node(node.name.clone()));
         }
@@ -250,7 +264,7 @@ impl Whom {
     fn address(&self, desk: &Desk) -> Option<Ipv4Addr> {
         match self {
             Self::At(address) => Some(*address),
-            Self::Node(node) => desk.stages.boot(node)?.address,
+            Self::Node(node) => desk.lab.0.stages.boot(node)?.address,
         }
     }
 }

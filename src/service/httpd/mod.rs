@@ -163,6 +163,7 @@ pub fn program(web: &Web, found: &Found) -> Program {
         user: User::Member,
         caps: Vec::new(),
         files: vec![config],
+        rereads: Vec::new(),
         dirs: vec![site.dir],
         own: None,
         ready: Probe::Http(SocketAddrV4::new(web.address, PORT)),
