@@ -55,6 +55,10 @@ pub enum Command {
     Stop(OneMember),
     /// Stop a member and start it again; a node is switched off and on
     Restart(OneMember),
+    /// Put this host on a network of the lab, so that it reaches members and nodes
+    Attach(Way),
+    /// Take this host off a network of the lab, or off all
+    Detach(Way),
     /// Tell a node to power on, off, cycle or reset
     Power(Power),
     /// Make the BMC of a node measure and report what it should
@@ -177,6 +181,14 @@ pub struct OneMember {
     /// The member
     #[arg(value_parser = Name::new)]
     pub member: Name,
+}
+
+/// `nsplay attach` and `nsplay detach`.
+#[derive(Args, Debug)]
+pub struct Way {
+    /// The network; without one `attach` takes the main one, `detach` all
+    #[arg(value_parser = Name::new)]
+    pub network: Option<Name>,
 }
 
 /// `nsplay power`.

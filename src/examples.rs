@@ -101,6 +101,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[("sudo nsplay restart web", "its program, in the same place")],
     ),
     (
+        "attach",
+        &[
+            ("sudo nsplay attach", "this host on the main network"),
+            ("sudo nsplay detach", "and off it again"),
+        ],
+    ),
+    (
         "power",
         &[
             ("sudo nsplay power node1 cycle", "off, then on"),

@@ -29,6 +29,7 @@ use crate::service::sshd::{self, Account};
 use crate::service::sshd_keys::Keys;
 use crate::service::{ProbeMarks, httpd, own};
 use crate::step::Step;
+use crate::ways::{self, HostLink};
 
 pub use network::{bmc_mac, fabric_mac};
 
@@ -73,6 +74,8 @@ pub struct Plan {
     pub ipmi_sim: PathBuf,
     /// What the host can reach.
     pub publish: Vec<Publish>,
+    /// The links by which the host is on networks from the beginning.
+    pub attach: Vec<HostLink>,
 }
 
 /// A folder that a service serves: a user's files and some of nsplay's beside them.
@@ -243,6 +246,14 @@ pub fn plan_again(
         machines: machines.collect(),
         ipmi_sim: tools.ipmi_sim.clone(),
         publish: publish(lab),
+        attach: lab
+            .networks()
+            .filter(|network| network.attach)
+            .filter_map(|network| {
+                let address = lab.host_address(network)?;
+                Some(HostLink::of(&lab.name, network, address))
+            })
+            .collect(),
     })
 }
 
@@ -449,6 +460,15 @@ impl fmt::Display for Plan {
                 write_text(f, file)?;
             }
             writeln!(f, "{}", command(name, self.user(name), &bmc.argv))?;
+        }
+        if !self.attach.is_empty() {
+            writeln!(f, "\n# host")?;
+            let links: Vec<_> = self.attach.iter().map(|link| link.host.clone()).collect();
+            let rules = ways::guards(&self.lab.name, &links);
+            writeln!(f, "ip netns exec host nft -f - <<'EOF'\n{rules}EOF")?;
+            self.attach
+                .iter()
+                .try_for_each(|link| write!(f, "{link}"))?;
         }
         if !self.publish.is_empty() {
             writeln!(f, "\n# published")?;

@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::hostlink;
 use crate::lab::Name;
+use crate::ways;
 
 /// Where iproute2 looks names of network namespaces up (ip-netns(8)).
 pub const NETNS_NAMES: &str = "/run/netns";
@@ -242,6 +244,9 @@ impl RunDir {
     }
 
     fn clear_into(&self, remains: &mut Remains) {
+        // They have gone with the lab, but where something still holds its namespace.
+        let links = hostlink::remove_group(ways::group(&self.lab));
+        remains.note(Path::new("its links on the host"), links);
         let links = self
             .recorded()
             .map(|supervisor| self.netns_names(supervisor.pid));

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod attach;
 mod bmc;
 mod capture;
 mod config;
@@ -54,6 +55,8 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Logs(options) => logs::run(options, &name()),
         Command::Console(options) => console::run(options, &name()),
         Command::Exec(options) => exec::run(options, &name()),
+        Command::Attach(options) => attach::attach(options, &name()),
+        Command::Detach(options) => attach::detach(options, &name()),
         Command::Capture(options) => capture::run(options, &name()),
         Command::Start(options) => order::run(options, Deed::Start, &name()),
         Command::Stop(options) => order::run(options, Deed::Stop, &name()),

@@ -12,6 +12,7 @@ use std::path::Path;
 use crate::error::{Failure, Problem};
 use crate::host::packages;
 use crate::host::programs::Finder;
+use crate::host::routes;
 use crate::host::sockets::owner_of;
 use crate::host::tools::Tools;
 use crate::kernel::kvm::Verdict;
@@ -19,6 +20,7 @@ use crate::lab::{Accel, Lab, Root};
 use crate::plan::{Plan, Publish};
 use crate::service::dnsmasq::DnsmasqError;
 use crate::supervisor;
+use crate::ways;
 
 /// What cannot be told to dnsmasq, as a failure.
 pub fn untold(error: &DnsmasqError) -> Failure {
@@ -105,6 +107,7 @@ pub fn host(lab: &Lab, tools: &Tools) -> Vec<Problem> {
         }
     }
     problems.extend(hardware::problems(lab, tools));
+    problems.extend(ways(lab));
     for own in &lab.own {
         if let Some(user) = &own.user
             && !tools.users.contains_key(&own.name)
@@ -122,6 +125,41 @@ pub fn host(lab: &Lab, tools: &Tools) -> Vec<Problem> {
                 message: format!("service `{name}` cannot start in folder {folder}: {why}"),
                 hint: Some(hint),
             });
+        }
+    }
+    problems
+}
+
+/// Why the host cannot be on the networks that it should be on.
+fn ways(lab: &Lab) -> Vec<Problem> {
+    let attach: Vec<_> = lab.networks().filter(|network| network.attach).collect();
+    if attach.is_empty() {
+        return Vec::new();
+    }
+    let problem = |message, hint: &str| Problem {
+        message,
+        hint: Some(hint.to_owned()),
+    };
+    let routes = match routes::list() {
+        Ok(routes) => routes,
+        Err(error) => {
+            let message = format!("cannot list the host's routes: {error}");
+            return vec![problem(message, "attach = false leaves the host alone")];
+        }
+    };
+    let mut problems = Vec::new();
+    for network in attach {
+        if let Some(route) = routes::overlap(&routes, network.subnet) {
+            let message = ways::overlaps(network, &route.shown);
+            problems.push(problem(
+                message,
+                "give the network another `subnet`, or leave `attach` out",
+            ));
+        }
+        if lab.host_address(network).is_none() {
+            let (name, subnet) = (&network.name, network.subnet);
+            let message = format!("network `{name}` has no address left for the host in {subnet}");
+            problems.push(problem(message, "leave room beside the pool and `bmcs`"));
         }
     }
     problems

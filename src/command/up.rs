@@ -167,6 +167,8 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
                 | Reply::Nodes { .. }
                 | Reply::Sensors { .. }
                 | Reply::Faults { .. }
+                | Reply::Attached { .. }
+                | Reply::Detached { .. }
                 | Reply::Inspection(_),
             ) => {}
             Some(Reply::Done) if !hold => return Ok(0),

@@ -4,5 +4,6 @@ pub mod disk_image;
 pub mod firmware;
 pub mod packages;
 pub mod programs;
+pub mod routes;
 pub mod sockets;
 pub mod tools;

@@ -4,11 +4,14 @@
 #![allow(unsafe_code)]
 
 pub mod clone;
+pub mod hostlink;
 pub mod inotify;
 pub mod kvm;
 pub mod mount;
 pub mod net;
+pub mod netlink;
 pub mod netns;
+pub mod nft;
 pub mod occupants;
 pub mod packet;
 pub mod process;

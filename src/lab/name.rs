@@ -115,6 +115,18 @@ impl LinkName {
         }
     }
 
+    /// The end on the host of a lab's link to it, `nsp-LAB`; `what` tells further ones apart.
+    #[must_use]
+    pub fn on_host(lab: &Name, what: &str) -> Self {
+        Self::short(&format!("nsp-{lab}{what}"))
+    }
+
+    /// The fabric's end of a link to the host; the dot keeps it apart from the links of members.
+    #[must_use]
+    pub fn to_host(what: &str) -> Self {
+        Self::short(&format!("host.{what}"))
+    }
+
     fn short(name: &str) -> Self {
         match name.len() <= Self::MOST {
             true => Self(name.to_owned()),

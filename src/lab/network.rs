@@ -32,6 +32,8 @@ pub struct Network {
     pub mtu: u16,
     /// How its guests come by IPv6 addresses.
     pub ipv6: Ipv6,
+    /// Whether the host is on it from the beginning.
+    pub attach: bool,
 }
 
 /// How the guests of a network come by IPv6 addresses.

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::protocol::{Reply, Request};
 use super::running::Running;
 use super::wait;
+use super::ways::Refusal;
 use crate::event::{Event, What};
 use crate::inspect::Inspection;
 use crate::journal;
@@ -154,6 +155,22 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             };
             client.answer(answer).await
         }
+        Request::Attach { .. } | Request::Detach { .. } if uid != 0 => {
+            let message = "the host's network is root's to change: run it with sudo".to_owned();
+            client.last(&Reply::Refused { message }).await
+        }
+        Request::Attach { network } => {
+            let (ways, plan) = (&desk.lab.0.ways, desk.lab.plan());
+            let attached = ways.attach(&plan.lab, network.as_ref());
+            let attached = attached.map(|(address, link)| Reply::Attached { address, link });
+            client.way(attached).await
+        }
+        Request::Detach { network } => {
+            let (ways, plan) = (&desk.lab.0.ways, desk.lab.plan());
+            let detached = ways.detach(&plan.lab, network.as_ref());
+            let detached = detached.map(|networks| Reply::Detached { networks });
+            client.way(detached).await
+        }
         Request::Console { node } => {
             let mut names = nodes(desk.lab.plan().as_ref());
             let name = match node {
@@ -247,6 +264,15 @@ impl Client {
                 self.last(&Reply::Done).await
             }
             Err(message) => self.last(&Reply::Unknown { message }).await,
+        }
+    }
+
+    /// Sends what became of a way.
+    async fn way(&mut self, became: Result<Reply, Refusal>) -> io::Result<()> {
+        match became {
+            Ok(reply) => self.answer(Ok(Some(reply))).await,
+            Err(Refusal::Input(message)) => self.answer(Err(message)).await,
+            Err(Refusal::Failed(message)) => self.last(&Reply::Refused { message }).await,
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Handover {
     pub lock: RawFd,
     /// The published sockets, in the plan's order.
     pub published: Vec<RawFd>,
+    /// The host's network namespace.
+    pub host: RawFd,
 }
 
 impl Handover {
@@ -39,7 +41,7 @@ impl Handover {
         file.write_all(&serde_json::to_vec(self)?)?;
         file.rewind()?;
         let inherited = self.published.iter().copied();
-        for fd in inherited.chain([self.control, self.lock, file.as_raw_fd()]) {
+        for fd in inherited.chain([self.control, self.lock, self.host, file.as_raw_fd()]) {
             let_inherit(fd, true)?;
         }
         Ok(file.into_raw_fd())
@@ -53,10 +55,11 @@ impl Handover {
         let mut text = Vec::new();
         File::from(adopt(fd)?).read_to_end(&mut text)?;
         let handover: Self = serde_json::from_slice(&text)?;
-        for fd in handover
-            .published
-            .iter()
-            .chain([&handover.control, &handover.lock])
+        for fd in
+            handover
+                .published
+                .iter()
+                .chain([&handover.control, &handover.lock, &handover.host])
         {
             let_inherit(*fd, false)?;
         }

@@ -77,6 +77,7 @@ fn watch(launch: Launch, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
     for ignored in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         crate::kernel::process::ignore(ignored)?;
     }
+    let host = crate::kernel::netns::current()?;
     let handover = Handover {
         plan: launch.plan,
         keys: launch.keys,
@@ -84,6 +85,7 @@ fn watch(launch: Launch, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
         control: launch.control.as_raw_fd(),
         lock: launch.lock.as_raw_fd(),
         published: launch.published.iter().map(AsRawFd::as_raw_fd).collect(),
+        host: host.as_raw_fd(),
     };
     let fd = handover.pass()?;
     let (pid, pidfd) = match clone()? {
@@ -96,7 +98,7 @@ fn watch(launch: Launch, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
         pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL)?;
     }
     // Nothing but the lock is the watcher's: a port that it held would stay taken.
-    drop((launch.control, launch.published, handover));
+    drop((launch.control, launch.published, host, handover));
     detach(&log)?;
     let _ = waitpid(Pid::from_raw(pid), None);
     recorded?;

@@ -24,6 +24,7 @@ mod server;
 mod stages;
 mod view;
 mod wait;
+pub mod ways;
 
 use std::cell::RefCell;
 use std::fs;
@@ -52,6 +53,7 @@ use handover::Handover;
 use publish::Sockets;
 use running::{Inner, Running};
 use stages::Stages;
+use ways::Ways;
 
 /// Clients that listen read their last line in milliseconds; one that hangs is not waited for.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -108,6 +110,7 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
         Err(message) = coming_up => journal.say(What::Failed { message }),
     }
     lab.0.servers.remember();
+    lab.0.ways.close();
     // Processes go first, so that nothing of the lab acts while it says goodbye.
     kill_all();
     drop(farewell);
@@ -127,6 +130,7 @@ fn take_over(
         plan,
         keys,
         published,
+        host,
         ..
     } = handover;
     let stages = Stages::follow(journal);
@@ -143,6 +147,7 @@ fn take_over(
             journal: journal.clone(),
         },
         keys,
+        ways: Ways::new(plan.lab.name.clone(), adopt(host)?, journal.clone()),
         stages,
         servers: Default::default(),
         gate: Default::default(),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::bmc::ask::{Ask, Reading};
 use crate::event::Event;
 use crate::inspect::Inspection;
-use crate::lab::{Fault, Name, Stage};
+use crate::lab::{Fault, LinkName, Name, Stage};
 use crate::node::{Order, Power};
 use crate::progress::goal::Goal;
 
@@ -72,6 +72,16 @@ pub enum Request {
         goal: Goal,
         /// How long, in milliseconds.
         within_ms: u64,
+    },
+    /// The host on a network.
+    Attach {
+        /// The network; none is the main one.
+        network: Option<Name>,
+    },
+    /// The host off a network.
+    Detach {
+        /// The network; none is all.
+        network: Option<Name>,
     },
     /// The end of the lab.
     Down {
@@ -140,6 +150,18 @@ pub enum Reply {
     Nodes {
         /// In the order of their names.
         nodes: Vec<Name>,
+    },
+    /// The host is on a network.
+    Attached {
+        /// Its address there.
+        address: Ipv4Addr,
+        /// Its link.
+        link: LinkName,
+    },
+    /// The host is off networks that it was on.
+    Detached {
+        /// Which.
+        networks: Vec<Name>,
     },
     /// It is done.
     Done,

@@ -25,6 +25,7 @@ use super::life::Life;
 use super::publish::{self, Sockets};
 use super::server::Servers;
 use super::stages::Stages;
+use super::ways::Ways;
 use super::{chain, furnish, view};
 use crate::event::What;
 use crate::kernel::mount;
@@ -60,6 +61,8 @@ pub(super) struct Inner {
     pub keys: Keys,
     pub plan: RefCell<Rc<Plan>>,
     pub servers: Servers,
+    /// The ways to the host.
+    pub ways: Ways,
     /// How the nodes boot.
     pub stages: Stages,
     pub gate: Gate,
@@ -130,6 +133,8 @@ impl Running {
         self.make_network(&mut network, &plan)
             .await
             .map_err(|error| chain(&error))?;
+        let opened = self.0.ways.open(&plan.lab);
+        opened.map_err(|refusal| refusal.to_string())?;
         for part in plan.parts() {
             self.plug(&part)
                 .map_err(|error| format!("cannot furnish `{}`: {error}", part.name))?;

@@ -7,6 +7,7 @@ use crate::host::{Host, Ran};
 /// Starts a capture; it listens when this returns.
 fn capture(host: &Host, arguments: &[&str]) -> Child {
     let started = host.folder().join("started");
+    let _ = std::fs::remove_file(&started);
     let script = format!(
         "exec {} capture \"$@\" 2>{}",
         env!("CARGO_BIN_EXE_nsplay"),

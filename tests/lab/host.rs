@@ -69,6 +69,8 @@ impl Host {
             "busybox",
             "tshark",
             "tcpdump",
+            "nft",
+            "ping",
         ] {
             assert!(
                 nsplay::host::programs::Finder::from_env()

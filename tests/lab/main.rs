@@ -22,3 +22,4 @@ mod refusals;
 mod services;
 mod sessions;
 mod stages;
+mod ways;

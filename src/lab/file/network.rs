@@ -16,10 +16,10 @@ use crate::lab::network::{ETHERNET_MTU, MAIN};
 use crate::lab::{Dhcp, Ipv6, Lab, Name, Network};
 
 /// The keys of `[network]`; its tables are more networks.
-pub(super) const NETWORK: &[&str] = &["subnet", "gateway", "bmcs", "mtu", "ipv6"];
+pub(super) const NETWORK: &[&str] = &["subnet", "gateway", "bmcs", "mtu", "ipv6", "attach"];
 
 /// The keys of `[network.NAME]`.
-pub(super) const MORE: &[&str] = &["subnet", "gateway", "bmcs", "mtu", "ipv6", "dhcp"];
+pub(super) const MORE: &[&str] = &["subnet", "gateway", "bmcs", "mtu", "ipv6", "attach", "dhcp"];
 
 /// The keys of `[network.NAME.dhcp]`.
 pub(super) const MORE_DHCP: &[&str] = &["address", "pool", "lease"];
@@ -46,6 +46,7 @@ pub(super) struct NetworkFile {
     bmcs: Read<(Ipv4Addr, Ipv4Addr)>,
     mtu: Read<u16>,
     ipv6: Read<Ipv6>,
+    attach: Read<bool>,
     dhcp: Option<MoreDhcpFile>,
 }
 
@@ -126,6 +127,7 @@ fn network(table: &Table, name: Name, at: usize, dhcp: Option<MoreDhcpFile>) -> 
             Ok(u16::try_from(mtu).expect("MTU ends below 2^16"))
         }),
         ipv6: table.read("ipv6", ipv6),
+        attach: table.read("attach", value::boolean),
         dhcp,
     }
 }
@@ -171,6 +173,7 @@ struct One<'a> {
     bmcs: Option<(Ipv4Addr, Ipv4Addr)>,
     mtu: Item<u16>,
     ipv6: Read<Ipv6>,
+    attach: bool,
     has_dhcp: bool,
 }
 
@@ -234,6 +237,7 @@ impl<'a> Networks<'a> {
             bmcs,
             mtu: file.mtu.or(ETHERNET_MTU),
             ipv6: file.ipv6,
+            attach: file.attach.or(false).value,
             has_dhcp: match is_main {
                 true => main_has_dhcp,
                 false => file.dhcp.is_some(),
@@ -394,6 +398,7 @@ impl<'a> Networks<'a> {
                 gateway: one.gateway,
                 bmcs: one.bmcs,
                 mtu: one.mtu.value,
+                attach: one.attach,
             }
         };
         let mut all: Vec<_> = self.all.into_iter().map(network).collect();
@@ -470,6 +475,7 @@ fn write_keys(out: &mut String, network: &Network) -> fmt::Result {
         writeln!(out, "bmcs = {}", quoted(format_args!("{first}-{last}")))?;
     }
     writeln!(out, "mtu = {}", network.mtu)?;
+    writeln!(out, "attach = {}", network.attach)?;
     match network.ipv6 {
         Ipv6::Off => writeln!(out, "ipv6 = false"),
         Ipv6::Ra | Ipv6::Dhcpv6 => writeln!(out, "ipv6 = {}", quoted(network.ipv6)),

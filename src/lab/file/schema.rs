@@ -147,7 +147,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "accel") => choice(&Accel::ALL),
         (_, "privilege") => choice(&Privilege::ALL),
         (_, "power") => choice(&["on", "off"]),
-        (_, "fast_boot" | "clear" | "secure_boot" | "keep") => {
+        (_, "fast_boot" | "clear" | "secure_boot" | "keep" | "attach") => {
             or_variable(json!({ "type": "boolean" }))
         }
         (_, "value") => json!({ "type": ["string", "number"] }),

@@ -1,0 +1,33 @@
+//! `nsplay attach` and `nsplay detach`.
+
+use crate::cli;
+use crate::client::Client;
+use crate::error::Failure;
+use crate::lab::Name;
+use crate::rundir::RunDir;
+use crate::supervisor::protocol::{Reply, Request};
+use crate::ui;
+
+/// Puts the host on a network of the lab, and prints its address there.
+pub fn attach(options: &cli::Way, lab: &Name) -> Result<u8, Failure> {
+    let network = options.network.clone();
+    Client::to_lab(&RunDir::new(lab), &Request::Attach { network })?.replies(|reply| {
+        if let Reply::Attached { address, link } = reply {
+            ui::data(&format!("{address} {link}\n"));
+        }
+    })?;
+    Ok(0)
+}
+
+/// Takes the host off a network of the lab, or off all.
+pub fn detach(options: &cli::Way, lab: &Name) -> Result<u8, Failure> {
+    let network = options.network.clone();
+    Client::to_lab(&RunDir::new(lab), &Request::Detach { network })?.replies(|reply| {
+        if let Reply::Detached { networks } = reply
+            && networks.is_empty()
+        {
+            ui::status("this host was on no such network");
+        }
+    })?;
+    Ok(0)
+}
