@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::host::Host;
@@ -270,7 +269,8 @@ fn a_uefi_node_boots_from_the_disk_once_and_then_over_the_network() {
     host.write("nsplay.toml", &format!("{LAB}firmware = \"uefi\"\n"));
     host.write("webroot/boot.ipxe", MENU);
     host.nsplay(&["up", "-d"]).ok();
-    efi_system(&disk(&host), Path::new("/usr/lib/ipxe/ipxe.efi"));
+    let application = std::fs::read("/usr/lib/ipxe/ipxe.efi").unwrap();
+    efi_system(&disk(&host), &[("EFI/BOOT/BOOTX64.EFI", &application)]);
     let started = "starting Boot0001 \"UEFI QEMU HARDDISK";
     let from_disk = || {
         let lines = host.lines("node1");
@@ -290,14 +290,17 @@ fn a_uefi_node_boots_from_the_disk_once_and_then_over_the_network() {
     host.prints("node1", started, 2);
 }
 
-/// Makes the whole disk a FAT file system that starts `application`.
-fn efi_system(disk: &File, application: &Path) {
-    let application = std::fs::read(application).unwrap();
+/// Makes the whole disk a FAT file system with these files; UEFI starts `EFI/BOOT/BOOTX64.EFI`.
+pub fn efi_system(disk: &File, files: &[(&str, &[u8])]) {
     fatfs::format_volume(disk, fatfs::FormatVolumeOptions::new()).unwrap();
     let system =
         fatfs::FileSystem::new(disk.try_clone().unwrap(), fatfs::FsOptions::new()).unwrap();
-    let folder = system.root_dir().create_dir("EFI").unwrap();
-    let folder = folder.create_dir("BOOT").unwrap();
-    let mut file = folder.create_file("BOOTX64.EFI").unwrap();
-    file.write_all(&application).unwrap();
+    for (path, bytes) in files {
+        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut folder = system.root_dir();
+        for part in folders.split('/').filter(|part| !part.is_empty()) {
+            folder = folder.create_dir(part).unwrap();
+        }
+        folder.create_file(name).unwrap().write_all(bytes).unwrap();
+    }
 }

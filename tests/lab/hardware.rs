@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::boot_devices::{DISK, SECTOR};
+use crate::boot_devices::{DISK, SECTOR, efi_system};
 use crate::host::{Host, ran};
 
 /// The folder of a node's files.
@@ -312,4 +312,121 @@ fn a_base_that_leads_elsewhere_or_is_not_what_it_is_said_to_be_is_refused() {
     host.nsplay(&["up", "-d"]).fails(2, &words);
     host.is_as_before(&before);
     assert!(!host.at("/var/lib/nsplay/default").exists());
+}
+
+/// A FAT disk image of the host with these files.
+fn fat(host: &Host, name: &str, mib: u64, files: &[(&str, &[u8])]) {
+    let mut options = fs::File::options();
+    let options = options.read(true).write(true).create_new(true);
+    let disk = options.open(host.folder().join(name)).unwrap();
+    disk.set_len(mib << 20).unwrap();
+    efi_system(&disk, files);
+}
+
+/// Where distributions put what they have signed for Secure Boot: a shim, and the GRUB that it
+/// starts.
+const SIGNED: [[&str; 3]; 2] = [
+    [
+        "/usr/lib/shim/shimx64.efi.signed",
+        "/boot/efi/EFI/fedora/shimx64.efi",
+        "/usr/share/efi/x86_64/shim.efi",
+    ],
+    [
+        "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
+        "/boot/efi/EFI/fedora/grubx64.efi",
+        "/usr/share/efi/x86_64/grub.efi",
+    ],
+];
+
+/// The shim and the GRUB of this distribution.
+fn signed() -> [Vec<u8>; 2] {
+    SIGNED.map(|places| {
+        let found = places.into_iter().find_map(|place| fs::read(place).ok());
+        found.unwrap_or_else(|| {
+            panic!("none of {places:?}: scripts/install-deps --test installs it")
+        })
+    })
+}
+
+#[test]
+fn a_secure_node_starts_the_signed_shim_grub_and_kernel_and_nothing_unsigned() {
+    let host = Host::new();
+    let [shim, grub] = signed();
+    let kernel = fs::read(image(&host, "vmlinuz")).unwrap();
+    let menu = "echo GRUB was started\nlinux /vmlinuz console=ttyS0 panic=-1\nboot\n";
+    let files: [(&str, &[u8]); 5] = [
+        ("EFI/BOOT/BOOTX64.EFI", &shim),
+        ("EFI/BOOT/grubx64.efi", &grub),
+        ("EFI/BOOT/grub.cfg", menu.as_bytes()),
+        ("EFI/debian/grub.cfg", menu.as_bytes()),
+        ("vmlinuz", &kernel),
+    ];
+    fat(&host, "signed.img", 32, &files);
+    let ipxe = fs::read("/usr/lib/ipxe/ipxe.efi").unwrap();
+    fat(&host, "unsigned.img", 8, &[("EFI/BOOT/BOOTX64.EFI", &ipxe)]);
+    host.write(
+        "nsplay.toml",
+        "[node.node1]\nfirmware = \"uefi\"\nsecure_boot = true\ntpm = \"tis\"\n\
+         boot = [\"disk2\", \"disk\"]\ndisks = [\n\
+         { base = \"signed.img\", format = \"raw\" },\n\
+         { base = \"unsigned.img\", format = \"raw\", bus = \"virtio\" },\n]\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    host.prints("node1", "Access Denied", 1);
+    host.prints("node1", "GRUB was started", 1);
+    host.prints("node1", "Secure boot enabled", 1);
+    // The firmware hands over the log of what it has measured into the TPM.
+    host.prints("node1", "TPMFinalLog", 1);
+    let lines = host.lines("node1");
+    assert!(
+        !lines.iter().any(|line| line.contains("iPXE")),
+        "{lines:#?}"
+    );
+    let said = host.nsplay(&["inspect", "node1"]).ok().out;
+    assert!(said.contains("uefi, Secure Boot"), "{said}");
+}
+
+#[test]
+fn a_node_installs_a_system_to_its_disk_and_boots_it_from_then_on() {
+    let host = Host::new();
+    let [_, grub] = signed();
+    let [kernel, initrd] =
+        ["vmlinuz", "initrd.img"].map(|file| fs::read(image(&host, file)).unwrap());
+    let menu = "echo GRUB was started\nlinux /vmlinuz console=ttyS0 quiet nsplay.node=installed\n\
+        initrd /initrd.img\nboot\n";
+    let files: [(&str, &[u8]); 5] = [
+        ("EFI/BOOT/BOOTX64.EFI", &grub),
+        ("EFI/BOOT/grub.cfg", menu.as_bytes()),
+        ("EFI/debian/grub.cfg", menu.as_bytes()),
+        ("vmlinuz", &kernel),
+        ("initrd.img", &initrd),
+    ];
+    fs::create_dir(host.folder().join("webroot")).unwrap();
+    fat(&host, "webroot/system.img", 32, &files);
+    host.write(
+        "webroot/boot.ipxe",
+        "#!ipxe\nchain --autofree nsplay/entries.ipxe\n\
+         kernel ${nsplay-image}/vmlinuz initrd=initrd.img console=ttyS0 quiet \
+         nsplay.server=${nsplay-server} nsplay.node=installer nsplay.run=install.sh || shell\n\
+         initrd ${nsplay-image}/initrd.img || shell\nboot\n",
+    );
+    host.write(
+        "webroot/install.sh",
+        "until [ -e /dev/vda ]; do sleep 0.1; done
+        wget -q -O - http://192.168.25.3/system.img | dd of=/dev/vda bs=1M conv=fsync && echo all is written\n",
+    );
+    let lab =
+        "[node.node1]\nfirmware = \"uefi\"\ndisks = [{ size = \"64MiB\", bus = \"virtio\" }]\n";
+    host.write("nsplay.toml", lab);
+    host.nsplay(&["up", "-d"]).ok();
+    host.prints("node1", "all is written", 1);
+    let to_disk = ["chassis", "bootdev", "disk", "options=persistent,efiboot"];
+    host.ipmitool(&to_disk).ok();
+    host.ipmitool(&["power", "cycle"]).ok();
+    host.prints("node1", "boots from the disk first, each time", 1);
+    host.prints("node1", "GRUB was started", 1);
+    host.prints("node1", "nsplay: installed is up", 1);
+    host.nsplay(&["down"]).ok();
+    host.nsplay(&["up", "-d"]).ok();
+    host.prints("node1", "GRUB was started", 1);
 }
