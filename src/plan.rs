@@ -25,6 +25,7 @@ use crate::node::{storage, tpm};
 use crate::program::{Program, TextFile, User};
 use crate::rundir::RunDir;
 use crate::service::dnsmasq::{self, DnsmasqError};
+use crate::service::names::Names;
 use crate::service::sshd::{self, Account};
 use crate::service::sshd_keys::Keys;
 use crate::service::{ProbeMarks, httpd, own};
@@ -277,16 +278,6 @@ fn shown(tools: &Tools) -> Vec<PathBuf> {
 
 /// Names and accounts; without sshd nobody logs in, and the names stay.
 fn etc(lab: &Lab, tools: &Tools, account: Option<&Account>) -> Vec<TextFile> {
-    let services = lab.services();
-    let hosts: Vec<(Ipv4Addr, Name)> = services
-        .iter()
-        .map(|seat| (seat.address, seat.name.clone()))
-        .chain(
-            lab.nodes
-                .iter()
-                .map(|node| (node.address, node.name.clone())),
-        )
-        .collect();
     let nobody = Account {
         uid: FIRST_USER,
         home: PathBuf::from("/var/empty"),
@@ -299,7 +290,11 @@ fn etc(lab: &Lab, tools: &Tools, account: Option<&Account>) -> Vec<TextFile> {
         let is_name = user.parse::<u32>().is_err() && !known.contains(&user);
         Some((user, *tools.users.get(&own.name)?)).filter(|_| is_name)
     });
-    sshd::etc_files(account.unwrap_or(&nobody), &hosts, &named.collect())
+    sshd::etc_files(
+        account.unwrap_or(&nobody),
+        &Names::of(lab),
+        &named.collect(),
+    )
 }
 
 /// The folders that are served.

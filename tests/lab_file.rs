@@ -79,7 +79,7 @@ fn the_rendered_default_lab_names_every_key() {
     insta::assert_snapshot!(render(&lab("")));
     // Nobody is a user by default.
     let text = render(&lab("[network]\nbmcs = \"192.168.25.9-192.168.25.19\"\n\
-         [network.data]\nsubnet = \"10.9.0.0/24\"\ndhcp = {}\n\
+         [network.data]\nsubnet = \"10.9.0.0/24\"\ndhcp = {}\n[dhcp]\ndns = true\n\
          [node.node1]\nnics = [{ ip = \"192.168.25.77\" }]\n\
          kernel = \"k\"\ninitrd = \"i\"\n\
          disks = [{ size = \"1GiB\", base = \"b\", format = \"raw\" }]\n[service.own]\n\

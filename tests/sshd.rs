@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use nsplay::lab::{Name, Ssh};
 use nsplay::program::Program;
+use nsplay::service::names::Names;
 use nsplay::service::sshd::{self, Account, Keys};
 use sandbox::{MEMBER, Sandbox, Stage, installed};
 
@@ -41,7 +42,10 @@ fn start(name: &str) -> Lab {
     stage.program(&program);
     stage.files(&sshd::etc_files(
         &account,
-        &[(ssh.address, ssh.name.clone())],
+        &Names {
+            hosts: vec![(ssh.address, ssh.name.to_string())],
+            dns: None,
+        },
         &BTreeMap::new(),
     ));
     stage.dir(&account.home, account.uid);

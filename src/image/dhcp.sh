@@ -1,6 +1,6 @@
 #!/bin/sh
 # DHCP on one card. `dhcp start CARD` asks; udhcpc calls back with the event in $1
-# and the lease in the environment (interface, ip, mask, router, dns, hostname).
+# and the lease in the environment (interface, ip, mask, router, mtu, dns, domain, hostname).
 . /run/nsplay.env
 
 say() {
@@ -19,7 +19,7 @@ start)
         [ $tries -gt 0 ] || break
         usleep 20000
     done 2>/dev/null
-    exec udhcpc -f -i "$card" -s /etc/nsplay/dhcp -t 5 -T 1 -A 2 ${node:+-x "hostname:$node"} >/dev/null 2>&1
+    exec udhcpc -f -i "$card" -s /etc/nsplay/dhcp -O mtu -t 5 -T 1 -A 2 ${node:+-x "hostname:$node"} >/dev/null 2>&1
     ;;
 
 deconfig)
@@ -36,7 +36,12 @@ bound | renew)
         ip route replace default via "$gateway" dev "$interface" metric $metric
         break
     done
-    for address in $dns; do echo "nameserver $address"; done >/etc/resolv.conf
+    [ -n "$mtu" ] && ip link set "$interface" mtu "$mtu"
+    # A card whose network has no DNS server leaves that of another alone.
+    [ -n "$dns" ] && {
+        [ -n "$domain" ] && echo "search $domain"
+        for address in $dns; do echo "nameserver $address"; done
+    } >/etc/resolv.conf
     [ "$1" = renew ] && exit 0
 
     # A name on the command line was put there on purpose: it wins over DHCP's.

@@ -69,6 +69,10 @@ pub struct Dhcp {
     pub tftproot: Root,
     /// What an iPXE client is sent to: a URL, or a path below the web root.
     pub boot: String,
+    /// Whether it answers DNS with the lab's names.
+    pub dns: bool,
+    /// The domain of the lab's names, which guests are told.
+    pub domain: Option<String>,
 }
 
 /// The lab's HTTP server.

@@ -1,12 +1,14 @@
 //! dnsmasq: DHCP, TFTP and router advertisements (dnsmasq(8)).
 
+mod dns;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use dnsmasq_config::{
     Boot, BootFile, Config, ConfigError, DhcpOption, Directive, Encapsulation, FilePath, Host,
     Hostname, InterfaceName, LeaseTime, MacAddr, Match, OptionId, OptionValue, RaMode, Range4,
-    Range6, Tag, Text, TftpRoot, ValueError,
+    Range6, Tag, Text, TftpRoot, UserClass, ValueError,
 };
 
 use crate::lab::network::ETHERNET_MTU;
@@ -131,7 +133,6 @@ fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, ipv6: bool) -> Result<Config, Dnsm
     let network = lab.network(&dhcp.network);
     let subnet = network.subnet;
     let mut config = Config::builder()
-        .with(Directive::Port(0))
         .with(Directive::Interface(
             InterfaceName::new(LinkName::eth0().as_str())?.into(),
         ))
@@ -150,6 +151,7 @@ fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, ipv6: bool) -> Result<Config, Dnsm
                 .netmask(subnet.netmask())?
                 .lease(lease),
         )
+        .with_all(dns::directives(lab, dhcp)?)
         .with(DhcpOption::new(
             OptionId::named("router")?,
             OptionValue::Addresses(vec![network.gateway]),
@@ -159,7 +161,9 @@ fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, ipv6: bool) -> Result<Config, Dnsm
         .with_all(boot(lab, dhcp)?);
     if network.mtu != ETHERNET_MTU {
         let mtu = OptionValue::Number(network.mtu.into(), None);
-        config = config.with(DhcpOption::new(OptionId::named("mtu")?, mtu)?);
+        let mtu = DhcpOption::new(OptionId::named("mtu")?, mtu)?;
+        // iPXE reopens a card whose MTU grows, and loses what it was given (1.0.0+git-20190125).
+        config = config.with(mtu.when(!Tag::new("ipxe")?));
     }
     let addresses = match network.ipv6 {
         Ipv6::Off => None,
@@ -174,22 +178,59 @@ fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, ipv6: bool) -> Result<Config, Dnsm
         config = config
             .with_all([Directive::EnableRa, Directive::QuietRa])
             .with(addresses.lifetime(lease));
+        if network.ipv6 == Ipv6::Dhcpv6 {
+            config = config.with_all(boot_ipv6(lab, dhcp)?);
+        }
     }
     Ok(config.build()?)
 }
 
 /// What a node's `n`th network card on this network is called, and what is kept for it.
 fn reservation(node: &Node, n: usize, nic: &Nic) -> Result<Host, ValueError> {
-    // Of two cards with one name, dnsmasq would take it from the one that came first.
-    let name = match n {
-        0 => node.name.to_string(),
-        n => format!("{}-nic{}", node.name, n + 1),
-    };
-    let host = Host::mac(MacAddr(nic.mac.octets())).hostname(Hostname::new(&name)?);
+    let name = Hostname::new(name_of_card(node, n))?;
+    let host = Host::mac(MacAddr(nic.mac.octets())).hostname(name);
     Ok(match nic.ip {
         Some(ip) => host.address(ip),
         None => host,
     })
+}
+
+/// The host name of a node's `n`th network card on one network: the node's own for the first.
+///
+/// Of two cards with one name, dnsmasq would take it from the one that came first.
+fn name_of_card(node: &Node, n: usize) -> String {
+    match n {
+        0 => node.name.to_string(),
+        n => format!("{}-nic{}", node.name, n + 1),
+    }
+}
+
+/// What clients boot that speak IPv6 (RFC 5970): UEFI loads iPXE, which loads its script.
+fn boot_ipv6(lab: &Lab, dhcp: &Dhcp) -> Result<Vec<Directive>, DnsmasqError> {
+    let (ipxe, efi64) = (Tag::new("ipxe6")?, Tag::new("efi64-6")?);
+    let url = |url: String| {
+        let text = OptionValue::Text(Text::new(url)?);
+        DhcpOption::new(OptionId::named6("bootfile-url")?, text)
+    };
+    let tftp = own_ipv6(lab.network(&dhcp.network).subnet);
+    let class = UserClass {
+        set: ipxe.clone(),
+        class: Text::new("iPXE")?,
+    };
+    // Its architecture is option 61 here (RFC 5970, section 3.3), 7 as in IPv4.
+    let arch = Match::holding(
+        efi64.clone(),
+        OptionId::v6(61)?,
+        OptionValue::Bytes(vec![0, 7]),
+    )?;
+    let loader = url(format!("tftp://[{tftp}]/{UEFI_FILE}"))?;
+    let script = url(script(dhcp, lab.web.as_ref().map(|web| web.address)))?;
+    Ok(vec![
+        class.into(),
+        arch.into(),
+        loader.when(efi64).when(!ipxe.clone()).into(),
+        script.when(ipxe).into(),
+    ])
 }
 
 /// What each kind of client boots (RFC 4578, section 2.1, and the IANA list of architectures).

@@ -8,6 +8,7 @@ use crate::lab::Mac;
 
 pub mod dnsmasq;
 pub mod httpd;
+pub mod names;
 pub mod own;
 pub mod sshd;
 pub mod sshd_keys;

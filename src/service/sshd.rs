@@ -10,10 +10,11 @@
 //! [`Program`]'s folders are root's here, so whoever starts it makes that one.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
-use crate::lab::{Name, Ssh};
+use super::names::Names;
+use crate::lab::Ssh;
 use crate::program::{Cap, Probe, Program, TextFile, User};
 
 pub use super::sshd_keys::{KeyError, Keys};
@@ -114,15 +115,11 @@ pub fn program(ssh: &Ssh, binary: &Path, keys: &Keys) -> Program {
 
 /// Returns the lab's accounts and names: all of `/etc` that a service reads.
 ///
-/// `hosts` are the members' addresses, `users` the host's users that services run as. The group
+/// `users` are the host's users that services run as. The group
 /// `tty` is left out on purpose: sshd would give it a terminal, which fails in a user namespace
 /// (EINVAL).
 #[must_use]
-pub fn etc_files(
-    account: &Account,
-    hosts: &[(Ipv4Addr, Name)],
-    users: &BTreeMap<&str, u32>,
-) -> Vec<TextFile> {
+pub fn etc_files(account: &Account, names: &Names, users: &BTreeMap<&str, u32>) -> Vec<TextFile> {
     let Account { uid, home, shell } = account;
     let (home, shell) = (home.display(), shell.display());
     let file = |name: &str, mode, text| TextFile {
@@ -130,16 +127,18 @@ pub fn etc_files(
         mode,
         text,
     };
-    let names: String = hosts
-        .iter()
-        .map(|(address, name)| format!("{address} {name}\n"))
-        .collect();
     let (mut logins, mut groups) = (String::new(), String::new());
     for (name, id) in users {
         logins += &format!("{name}:x:{id}:{id}:{name}:/nonexistent:/usr/sbin/nologin\n");
         groups += &format!("{name}:x:{id}:\n");
     }
-    vec![
+    let hosts = match names.dns {
+        Some(_) => "files dns",
+        None => "files",
+    };
+    let resolver = names.resolver();
+    let resolver = resolver.map(|text| file("resolv.conf", 0o644, text));
+    let mut files = vec![
         file(
             "passwd",
             0o644,
@@ -166,14 +165,12 @@ pub fn etc_files(
         file(
             "nsswitch.conf",
             0o644,
-            "passwd: files\ngroup: files\nshadow: files\nhosts: files\n".to_owned(),
+            format!("passwd: files\ngroup: files\nshadow: files\nhosts: {hosts}\n"),
         ),
-        file(
-            "hosts",
-            0o644,
-            format!("127.0.0.1 localhost\n::1 localhost\n{names}"),
-        ),
-    ]
+        file("hosts", 0o644, names.hosts()),
+    ];
+    files.extend(resolver);
+    files
 }
 
 /// Tells whether a line of sshd's log is about the connection from `peer`.
@@ -237,7 +234,7 @@ mod tests {
 
     use insta::assert_snapshot;
 
-    use super::{Account, Keys, etc_files, home, is_probe, program};
+    use super::{Account, Keys, Names, etc_files, home, is_probe, program};
     use crate::lab::{Name, Ssh};
     use crate::program::TextFile;
 
@@ -281,10 +278,13 @@ mod tests {
             home: home(&ssh()),
             shell: PathBuf::from("/bin/bash"),
         };
-        let hosts = [("192.168.25.4".parse().unwrap(), Name::new("ssh").unwrap())];
+        let names = Names {
+            hosts: vec![("192.168.25.4".parse().unwrap(), "ssh".to_owned())],
+            dns: None,
+        };
         assert_snapshot!(whole(&etc_files(
             &account,
-            &hosts,
+            &names,
             &BTreeMap::from([("games", 5)])
         )));
     }

@@ -14,6 +14,7 @@ mod hostile;
 mod inband;
 mod inventory;
 mod ipmi;
+mod networks;
 mod orders;
 mod own_services;
 mod power;

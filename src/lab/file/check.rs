@@ -122,6 +122,13 @@ fn served(file: Option<&DhcpFile>, origin: &Origin) -> Dhcp {
     let or = |read: Option<&Read<Root>>| read.cloned().unwrap_or(Read::Absent);
     let boot = file.map_or(Read::Absent, |file| file.boot.clone());
     let lease = file.map_or(Read::Absent, |file| file.lease.clone());
+    let dns = file.map_or(Read::Absent, |file| file.dns.clone());
+    let dns = dns.or(false).value;
+    let domain = file.map_or(Read::Absent, |file| file.domain.clone());
+    let domain = match domain {
+        Read::Given(domain, _) => Some(domain),
+        Read::Absent | Read::Bad => dns.then(|| "lab.example".to_owned()),
+    };
     let nowhere = Ipv4Addr::UNSPECIFIED;
     Dhcp {
         name: known("dhcp"),
@@ -134,6 +141,8 @@ fn served(file: Option<&DhcpFile>, origin: &Origin) -> Dhcp {
             origin.tftproot.as_ref(),
         ),
         boot: boot.or_else(default_boot).value,
+        dns,
+        domain,
     }
 }
 

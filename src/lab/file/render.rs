@@ -57,7 +57,12 @@ fn write_dhcp(out: &mut String, dhcp: &Dhcp) -> fmt::Result {
     writeln!(out, "pool = {}", quoted(format_args!("{first}-{last}")))?;
     writeln!(out, "lease = {}", quoted(spell_duration(dhcp.lease)))?;
     writeln!(out, "tftproot = {}", root(&dhcp.tftproot))?;
-    writeln!(out, "boot = {}", quoted(&dhcp.boot))
+    writeln!(out, "boot = {}", quoted(&dhcp.boot))?;
+    writeln!(out, "dns = {}", dhcp.dns)?;
+    match &dhcp.domain {
+        Some(domain) => writeln!(out, "domain = {}", quoted(domain)),
+        None => Ok(()),
+    }
 }
 
 fn write_web(out: &mut String, web: &Web) -> fmt::Result {

@@ -140,6 +140,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "manufacturer" | "product" | "part_number") => text(FIELD),
         (_, "user" | "password") => text(CREDENTIAL),
         ("node.NAME", "boot") => list(text("network[0-9]*|disk[0-9]*|cdrom")),
+        (_, "domain") => text("[a-z0-9-]+([.][a-z0-9-]+)*"),
         ("", "include") => list(json!({ "type": "string" })),
         (_, "server") => choice(&HttpServer::ALL),
         (_, "nic" | "model") => choice(&NicModel::ALL),
@@ -147,7 +148,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "accel") => choice(&Accel::ALL),
         (_, "privilege") => choice(&Privilege::ALL),
         (_, "power") => choice(&["on", "off"]),
-        (_, "fast_boot" | "clear" | "secure_boot" | "keep" | "attach") => {
+        (_, "fast_boot" | "clear" | "dns" | "secure_boot" | "keep" | "attach") => {
             or_variable(json!({ "type": "boolean" }))
         }
         (_, "value") => json!({ "type": ["string", "number"] }),

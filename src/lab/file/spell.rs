@@ -44,7 +44,9 @@ pub const KEYS: &[(&str, &[&str])] = &[
 const LAB: &[&str] = &[
     "name", "network", "dhcp", "web", "ssh", "service", "defaults", "node", "include",
 ];
-const DHCP: &[&str] = &["address", "pool", "lease", "tftproot", "boot"];
+const DHCP: &[&str] = &[
+    "address", "pool", "lease", "tftproot", "boot", "dns", "domain",
+];
 const WEB: &[&str] = &["network", "address", "root", "server", "publish"];
 const SSH: &[&str] = &["network", "address", "publish"];
 /// The first two make many nodes of one table, so a default of them would say nothing.
@@ -123,6 +125,8 @@ pub(super) struct DhcpFile {
     pub(super) lease: Read<Duration>,
     pub(super) tftproot: Read<Root>,
     pub(super) boot: Read<String>,
+    pub(super) dns: Read<bool>,
+    pub(super) domain: Read<String>,
 }
 
 pub(super) struct WebFile {
@@ -236,6 +240,8 @@ pub(super) fn spell<'a>(
             lease: table.read("lease", value::lease),
             tftproot: table.read_at("tftproot", root),
             boot: table.read("boot", value::boot_target),
+            dns: table.read("dns", value::boolean),
+            domain: table.read("domain", value::domain),
         }),
         web: service(&lab, notes, "web", WEB, |table| WebFile {
             network: table.read("network", value::name),

@@ -325,6 +325,23 @@ pub(super) fn boot_target(value: &DeValue) -> Result<String, Wrong> {
     Ok(typed.to_owned())
 }
 
+/// A domain that names can stand below (RFC 1123, section 2.1).
+pub(super) fn domain(value: &DeValue) -> Result<String, Wrong> {
+    const WHAT: &str = "a domain such as \"lab.example\"";
+    let typed = text(value, WHAT)?;
+    let is_label = |label: &str| {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let bare = !label.starts_with('-') && !label.ends_with('-');
+        (1..=63).contains(&label.len()) && bare && label.bytes().all(allowed)
+    };
+    // What stands before it has 65 bytes at most: NODE and NETWORK, with their dots.
+    if typed.len() > 128 || !typed.split('.').all(is_label) {
+        let hint = "write lower-case letters, digits and hyphens, with a dot between two parts";
+        return Err(Wrong::want(WHAT).hint(hint));
+    }
+    Ok(typed.to_owned())
+}
+
 /// Whether a boot target stands by itself, without the lab's web server.
 pub(super) fn is_url(target: &str) -> bool {
     target.contains("://")
