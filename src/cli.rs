@@ -36,7 +36,21 @@ pub enum Command {
     /// Remove the lab and everything it left on this host
     Down,
     /// List the members of the lab
-    Ps,
+    Ps(Ps),
+    /// Show what the programs of the lab cost: processors and memory
+    Top {
+        /// Print JSON, once
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the labs of this host
+    Ls {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what labs have left that ended without sweeping up
+    Prune(Prune),
     /// Wait until something has come about: a boot stage, health, a page, a line
     Wait(Wait),
     /// Draw how a node boots, stage by stage
@@ -384,4 +398,23 @@ pub struct GraphForm {
     /// Print it as an SVG
     #[arg(long)]
     pub svg: bool,
+}
+
+/// `nsplay ps`.
+#[derive(Args, Debug)]
+pub struct Ps {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Go on: on a terminal alive, else again whenever something has changed
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// `nsplay prune`.
+#[derive(Args, Debug)]
+pub struct Prune {
+    /// Also remove the disks and logs of labs that do not run
+    #[arg(long)]
+    pub disks: bool,
 }

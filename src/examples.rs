@@ -29,7 +29,29 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "ps",
-        &[("sudo nsplay ps", "who is there, and in what state")],
+        &[
+            ("sudo nsplay ps", "who is there, and in what state"),
+            ("sudo nsplay ps --watch", "the same, alive"),
+            ("sudo nsplay ps --json", "for a program"),
+        ],
+    ),
+    (
+        "top",
+        &[
+            ("sudo nsplay top", "alive on a terminal, once into a pipe"),
+            ("sudo nsplay top --json", "for a program"),
+        ],
+    ),
+    ("ls", &[("sudo nsplay ls", "all labs of this host")]),
+    (
+        "prune",
+        &[
+            ("sudo nsplay prune", "what killed labs left"),
+            (
+                "sudo nsplay prune --disks",
+                "and all disks of labs that do not run",
+            ),
+        ],
     ),
     (
         "wait",

@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod journal;
 pub mod kernel;
 pub mod lab;
+pub mod labs;
 pub mod lines;
 pub mod node;
 pub mod plan;

@@ -25,6 +25,9 @@ use crate::ways;
 /// Where iproute2 looks names of network namespaces up (ip-netns(8)).
 pub const NETNS_NAMES: &str = "/run/netns";
 
+/// Where every lab's run directory is.
+pub const RUN: &str = "/run/nsplay";
+
 /// Where every lab's state directory is.
 pub const STATE: &str = "/var/lib/nsplay";
 
@@ -57,7 +60,7 @@ impl RunDir {
     pub fn new(lab: &Name) -> Self {
         Self {
             lab: lab.clone(),
-            run: Path::new("/run/nsplay").join(lab.as_str()),
+            run: Path::new(RUN).join(lab.as_str()),
         }
     }
 
@@ -116,7 +119,7 @@ impl RunDir {
     /// else's file or by a symbolic link.
     fn make(&self) -> io::Result<()> {
         for (path, mode) in [
-            (Path::new("/run/nsplay"), 0o755),
+            (Path::new(RUN), 0o755),
             (self.run.as_path(), 0o755),
             (Path::new(STATE), 0o755),
             (self.state().as_path(), 0o755),
@@ -227,7 +230,7 @@ impl RunDir {
         self.clear_into(&mut remains);
         remains.note(&self.run, fs::remove_dir_all(&self.run));
         // The common folders go with the last lab; what others put there keeps them.
-        for folder in ["/run/nsplay", NETNS_NAMES] {
+        for folder in [RUN, NETNS_NAMES] {
             let _ = fs::remove_dir(folder);
         }
         remains.result()

@@ -225,8 +225,9 @@ fn colour_of(name: &str) -> u8 {
         % 6
 }
 
-/// Prints members as a table.
-pub fn members(members: &[Member]) {
+/// Members as a table.
+#[must_use]
+pub fn members(members: &[Member]) -> String {
     let now = journal::now();
     let mut rows = vec![
         [
@@ -260,27 +261,93 @@ pub fn members(members: &[Member]) {
             published.join(" "),
         ]);
     }
-    table(&rows);
+    columns(&rows)
 }
 
 /// Prints rows in columns; the first row is the head.
 pub fn table<const N: usize>(rows: &[[String; N]]) {
-    let widths: Vec<usize> = (0..N)
-        .map(|column| {
-            rows.iter()
-                .map(|row| row[column].len())
-                .max()
-                .unwrap_or_default()
-        })
-        .collect();
+    data(&columns(rows));
+}
+
+/// Rows in columns.
+#[must_use]
+pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max();
+    let widths: Vec<usize> = (0..N).map(|n| width(n).unwrap_or_default()).collect();
+    let mut text = String::new();
     for row in rows {
         let cells = row
             .iter()
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:<width$}"));
         let line = cells.collect::<Vec<_>>().join("  ");
-        data(&format!("{}\n", line.trim_end()));
+        text += line.trim_end();
+        text.push('\n');
     }
+    text
+}
+
+/// Prints a value as one line of JSON, of which more follow.
+pub fn json_line(value: &impl serde::Serialize) {
+    data(&format!("{}\n", serde_json::json!(value)));
+}
+
+/// Whether standard output is a terminal.
+#[must_use]
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// A terminal on which one text is shown after the other, in its place.
+#[derive(Default)]
+pub struct Screen {
+    used: bool,
+}
+
+impl Screen {
+    /// Whether nothing has been shown yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        !self.used
+    }
+
+    /// Shows `text` instead of what was there.
+    pub fn show(&mut self, text: &str) {
+        // Clear all once; afterwards the rest of each line and of the screen, which flickers less.
+        // Lines that are too long for the terminal are cut: DECAWM is off while they are written.
+        let mut shown = match std::mem::replace(&mut self.used, true) {
+            true => "\u{1b}[H\u{1b}[?7l".to_owned(),
+            false => "\u{1b}[2J\u{1b}[H\u{1b}[?7l".to_owned(),
+        };
+        shown += &text.replace('\n', "\u{1b}[K\n");
+        shown += "\u{1b}[J\u{1b}[?7h";
+        data(&shown);
+        let _ = io::stdout().flush();
+    }
+}
+
+/// A number of bytes with a unit.
+#[must_use]
+pub fn bytes_of(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let (mut size, mut unit) = (bytes as f64 / 1024.0, 0);
+    while size >= 1023.95 && unit < UNITS.len() - 1 {
+        (size, unit) = (size / 1024.0, unit + 1);
+    }
+    match size {
+        ..10.0 => format!("{size:.1} {}", UNITS[unit]),
+        _ => format!("{size:.0} {}", UNITS[unit]),
+    }
+}
+
+/// How long ago a time is that was in milliseconds after 1970-01-01 UTC.
+#[must_use]
+pub fn ago(at: u64) -> String {
+    let passed = journal::now().saturating_sub(at);
+    format!("{} ago", span(Duration::from_millis(passed)))
 }
 
 /// Whether standard output takes colours: a terminal, where `NO_COLOR` is not set (no-color.org).

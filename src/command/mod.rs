@@ -13,12 +13,15 @@ mod image;
 mod import;
 mod inspect;
 mod logs;
+mod ls;
 mod order;
 mod plan;
 mod power;
 mod preflight;
+mod prune;
 mod ps;
 mod timeline;
+mod top;
 mod up;
 mod wait;
 
@@ -51,7 +54,10 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Down => down::run(&name()),
         Command::Wait(options) => wait::run(options, &name()),
         Command::Timeline(options) => timeline::run(options, &name()),
-        Command::Ps => ps::run(&name()),
+        Command::Ps(options) => ps::run(options, &name()),
+        Command::Top { json } => top::run(*json, &name()),
+        Command::Ls { json } => ls::run(*json),
+        Command::Prune(options) => prune::run(options),
         Command::Logs(options) => logs::run(options, &name()),
         Command::Console(options) => console::run(options, &name()),
         Command::Exec(options) => exec::run(options, &name()),

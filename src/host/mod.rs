@@ -7,3 +7,4 @@ pub mod programs;
 pub mod routes;
 pub mod sockets;
 pub mod tools;
+pub mod usage;

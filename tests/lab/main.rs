@@ -11,6 +11,7 @@ mod guest;
 mod hardware;
 mod host;
 mod hostile;
+mod housekeeping;
 mod inband;
 mod inventory;
 mod ipmi;
