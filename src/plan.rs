@@ -17,8 +17,9 @@ use crate::bmc::ipmi_sim::RMCP_PORT;
 use crate::host::tools::Tools;
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::mount;
+use crate::lab::netboot;
 use crate::lab::own::Transport;
-use crate::lab::{Firmware, Lab, Mac, Name, Root};
+use crate::lab::{Firmware, Lab, Mac, Name, Node, Root};
 use crate::node::boot::Boot;
 use crate::node::qemu::{self, Machine};
 use crate::node::{storage, tpm};
@@ -193,9 +194,14 @@ pub fn plan_again(
     let dir = RunDir::new(&lab.name);
     let users = users(lab, kept);
     let mut services = Vec::new();
+    let scripts = scripts(lab, tools);
     let dnsmasq = |dhcp| {
-        let binary = tools.dnsmasq.as_ref()?;
-        Some(dnsmasq::program(lab, dhcp, binary, tools.ipv6))
+        let on = dnsmasq::On {
+            binary: tools.dnsmasq.as_ref()?,
+            ipv6: tools.ipv6,
+            scripts: &scripts.keys().cloned().collect(),
+        };
+        Some(dnsmasq::program(lab, dhcp, on))
     };
     if let Some(program) = lab.dhcp.as_ref().and_then(dnsmasq) {
         services.push(program?);
@@ -240,7 +246,7 @@ pub fn plan_again(
         etc: etc(lab, tools, account.as_ref()),
         account,
         shown: shown(tools),
-        views: views(lab, tools),
+        views: views(lab, tools, scripts),
         folders: lab.own.iter().filter_map(own::folder).collect(),
         files: lab.nodes.iter().flat_map(storage::shown).collect(),
         services,
@@ -297,8 +303,27 @@ fn etc(lab: &Lab, tools: &Tools, account: Option<&Account>) -> Vec<TextFile> {
     )
 }
 
+/// The iPXE scripts of the nodes that have their own.
+fn scripts(lab: &Lab, tools: &Tools) -> BTreeMap<Name, String> {
+    let Some(web) = &lab.web else {
+        return BTreeMap::new();
+    };
+    let of_node = |node: &Node| {
+        let chain = || {
+            let file = netboot::script_file(&node.name);
+            format!("chain --autofree http://{}/{file}\n", web.address)
+        };
+        let below_the_root = tools.scripts.contains(&node.name);
+        let rest = node.netboot.script.clone();
+        let rest = rest.or_else(|| below_the_root.then(chain))?;
+        let script = netboot::script(node, web.address, &rest);
+        Some((node.name.clone(), script))
+    };
+    lab.nodes.iter().filter_map(of_node).collect()
+}
+
 /// The folders that are served.
-fn views(lab: &Lab, tools: &Tools) -> Vec<View> {
+fn views(lab: &Lab, tools: &Tools, scripts: BTreeMap<Name, String>) -> Vec<View> {
     let beside = |name: &Name, folder: &str| Program::dir(name).join(folder);
     let boot_files: Vec<(PathBuf, PathBuf)> = [
         (dnsmasq::BIOS_FILE, &tools.ipxe_bios),
@@ -339,12 +364,18 @@ fn views(lab: &Lab, tools: &Tools) -> Vec<View> {
             mode: 0o644,
             text,
         };
+        let mut texts = vec![
+            text("entries.ipxe", script.to_string()),
+            // What a node that has come up asks for, to be seen in the access log.
+            text("hello", "hello\n".to_owned()),
+        ];
+        texts.extend(scripts.into_iter().map(|(node, script)| TextFile {
+            path: at.join(dnsmasq::own_script(&node)),
+            mode: 0o644,
+            text: script,
+        }));
         views.push(View {
-            texts: vec![
-                text("entries.ipxe", script.to_string()),
-                // What a node that has come up asks for, to be seen in the access log.
-                text("hello", "hello\n".to_owned()),
-            ],
+            texts,
             at,
             files: (beside(&web.name, "webroot"), web.root.clone()),
             links,

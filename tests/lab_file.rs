@@ -82,6 +82,7 @@ fn the_rendered_default_lab_names_every_key() {
          [network.data]\nsubnet = \"10.9.0.0/24\"\ndhcp = {}\n[dhcp]\ndns = true\n\
          [node.node1]\nnics = [{ ip = \"192.168.25.77\" }]\n\
          kernel = \"k\"\ninitrd = \"i\"\n\
+         network_boot = \"pxe\"\nboot_file = \"a.0\"\nipxe = \"shell\"\n\
          disks = [{ size = \"1GiB\", base = \"b\", format = \"raw\" }]\n[service.own]\n\
          command = [\"./x\"]\nfolder = \".\"\nuser = \"nobody\"\n\
          [node.node1.bmc]\n\

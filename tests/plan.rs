@@ -1,6 +1,6 @@
 //! Every lab that ships, as the shell commands, configurations and command lines that `up` uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use nsplay::host::tools::Tools;
@@ -47,6 +47,7 @@ fn tools() -> Tools {
                 PathBuf::from("/var/lib/nsplay/.image/vmlinuz"),
             )],
         }],
+        scripts: BTreeSet::new(),
         kvm: Verdict::Unusable("a test asks for none".to_owned()),
         ipv6: true,
     }
@@ -134,4 +135,46 @@ fn a_node_has_the_drives_of_its_lab_file_and_nothing_of_a_header() {
     let read = plan.split("# files that nodes read\n").nth(1).unwrap();
     let read = read.split("\n\n").next().unwrap();
     insta::assert_snapshot!("hardware", format!("{read}\n{}", qemu.replace(" -", "\n-")));
+}
+
+#[test]
+fn a_node_boots_what_is_its_own_and_the_others_what_they_all_do() {
+    let plan = planned(
+        "[node.a]\nfirmware = \"uefi\"\nnetwork_boot = \"pxe\"\nboot_file = \"shimx64.efi\"\n\
+         ipxe = \"chain ${nsplay-bmc}\"\n\
+         [node.b]\nnetwork_boot = \"pxe\"\nboot_file = \"pxelinux.0\"\nmac = \"52:54:00:00:00:0b\"\n\
+         [node.c]\nfirmware = \"uefi\"\nnetwork_boot = \"http\"\nboot_file = \"grub.efi\"\n\
+         [node.d]\n",
+    );
+    for line in [
+        "52:54:00:00:00:0b,set:own-file,set:own-script,set:node-b,b\n",
+        "dhcp-boot=tag:!own-script,tag:ipxe,http://192.168.25.3/boot.ipxe\n",
+        "dhcp-boot=tag:!own-file,tag:!ipxe,tag:efi64,snponly.efi\n",
+        "dhcp-boot=tag:!ipxe,tag:node-a,shimx64.efi\n",
+        "dhcp-boot=tag:ipxe,tag:node-a,http://192.168.25.3/nsplay/node/a.ipxe\n",
+        "dhcp-boot=tag:node-b,pxelinux.0\n",
+        "dhcp-boot=tag:efi64http,tag:!ipxe,tag:node-c,http://192.168.25.3/grub.efi\n",
+        "set nsplay-bmc 192.168.25.5\n",
+        "\nchain ${nsplay-bmc}\n",
+    ] {
+        assert!(plan.contains(line), "no {line:?} in {plan}");
+    }
+    let without_rom =
+        |line: &&str| line.contains("-device virtio-net-pci") && line.contains("romfile=,");
+    assert_eq!(plan.lines().filter(without_rom).count(), 2, "{plan}");
+    let http_only = "name=opt/org.tianocore/IPv4PXESupport,string=n";
+    assert_eq!(plan.matches(http_only).count(), 1);
+}
+
+#[test]
+fn no_two_links_and_cards_have_one_mac_address() {
+    let lab = load("[node.a]\n[node.b]\n", &Origin::built_in(None)).unwrap();
+    let plan = plan(&lab, &tools(), &keys()).unwrap();
+    let text = plan.network.iter().map(ToString::to_string);
+    let text: Vec<String> = text.collect();
+    let of_cards = lab.nodes.iter().map(|node| node.nic.mac.to_string());
+    for mac in of_cards {
+        let taken = text.iter().find(|step| step.contains(&mac));
+        assert_eq!(taken, None, "the card's address is {mac}");
+    }
 }

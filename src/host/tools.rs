@@ -1,13 +1,14 @@
 //! What the host has for a lab: programs, firmware, things to boot, and what they can do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::firmware;
 use super::programs::{Finder, Host};
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::kvm::{self, Verdict};
-use crate::lab::{Accel, Lab, Name};
+use crate::lab::netboot::script_file;
+use crate::lab::{Accel, Lab, Name, Root};
 use crate::node::qemu::Accelerator;
 use crate::rundir::STATE;
 use crate::service::httpd;
@@ -52,6 +53,8 @@ pub struct Tools {
     pub image: Option<PathBuf>,
     /// What can be booted.
     pub entries: Vec<Entry>,
+    /// The nodes that have an iPXE script of their own below the web root.
+    pub scripts: BTreeSet<Name>,
     /// What KVM is worth.
     pub kvm: Verdict,
     /// Whether the kernel has IPv6.
@@ -97,6 +100,7 @@ impl Tools {
             ovmf_secure: firmware::ovmf(finder, firmware::OVMF_SECURE),
             entries: boot_entries::discover(Some(&image), Path::new("/")),
             image: image.is_dir().then_some(image),
+            scripts: scripts(lab),
             kvm: if asks_kvm {
                 kvm::probe()
             } else {
@@ -149,4 +153,17 @@ fn user_id(user: &str) -> Option<u32> {
             (!found.uid.is_root()).then_some(found.uid.as_raw())
         }
     }
+}
+
+/// The nodes that have an iPXE script of their own below the web root.
+fn scripts(lab: &Lab) -> BTreeSet<Name> {
+    let Some(web) = &lab.web else {
+        return BTreeSet::new();
+    };
+    let is_there = |node: &Name| match &web.root {
+        Root::Dir(root) => root.join(script_file(node)).is_file(),
+        Root::Embedded => false,
+    };
+    let names = lab.nodes.iter().map(|node| &node.name);
+    names.filter(|name| is_there(name)).cloned().collect()
 }

@@ -8,6 +8,7 @@ pub mod file;
 pub mod hardware;
 pub mod mac;
 pub mod name;
+pub mod netboot;
 pub mod network;
 pub mod own;
 pub mod profile;
@@ -24,6 +25,7 @@ pub use fault::Fault;
 pub use hardware::{BootDevice, Disk, DiskBus, Kernel, Tpm, UefiVars};
 pub use mac::Mac;
 pub use name::{LinkName, Name};
+pub use netboot::{Netboot, NetworkBoot};
 pub use network::{Ipv6, Network, Nic};
 pub use own::OwnService;
 pub use profile::{Identity, Profile};
@@ -163,6 +165,8 @@ pub struct Node {
     pub tpm: Option<Tpm>,
     /// Where the firmware looks for something to boot, in this order.
     pub boot: Vec<BootDevice>,
+    /// How it boots over the network, and what.
+    pub netboot: Netboot,
     /// Whether the iPXE banner's two seconds are skipped by a key on the serial line.
     pub fast_boot: bool,
     /// How the guest's instructions are run.

@@ -13,7 +13,7 @@ use super::boot::Boot;
 use super::{smbios, storage};
 use crate::bmc::ipmi_sim::KCS_PORT;
 use crate::lab::network::ETHERNET_MTU;
-use crate::lab::{BootDevice, Name, Nic, NicModel, Node};
+use crate::lab::{BootDevice, Firmware, Name, NetworkBoot, Nic, NicModel, Node};
 use crate::program::Program;
 
 /// What runs the guest's instructions, once the host has been asked.
@@ -124,10 +124,25 @@ impl Machine {
             // A node has fewer cards than a byte counts.
             let order = at(BootDevice::Network(u8::try_from(n + 1).unwrap_or(u8::MAX)));
             let device = device(nic, *mtu);
+            let rom = match node.netboot.is_by_uefi(node.firmware) {
+                // iPXE in the card's ROM would boot before the firmware does.
+                true => ",romfile=",
+                false => "",
+            };
             argv.put(
                 "-device",
-                format!("{device},id=nic{n},netdev=net{n},mac={}{order}", nic.mac),
+                format!(
+                    "{device},id=nic{n},netdev=net{n},mac={}{rom}{order}",
+                    nic.mac
+                ),
             );
+        }
+        if (node.netboot.by, node.firmware) == (NetworkBoot::Http, Firmware::Uefi) {
+            // Where it has both, OVMF tries PXE first (NetworkPkg, IPv4PXESupport).
+            for family in ["IPv4", "IPv6"] {
+                let key = format!("opt/org.tianocore/{family}PXESupport");
+                argv.put("-fw_cfg", format!("name={key},string=n"));
+            }
         }
         disks::put(&mut argv, self, at);
         if let Some(kernel) = node.kernel.as_ref().filter(|_| boot.kernel) {

@@ -82,7 +82,8 @@ fn cable(lab: &Lab, name: &Name, nth: usize, network: &Network) -> [Step; 2] {
             master: network.bridge(),
             member: name.clone(),
             peer: LinkName::eth(nth),
-            peer_mac: derived(lab, &own),
+            // Not the one of the guest's card: the bridge between them would keep its packets.
+            peer_mac: derived(lab, &format!("{own}/link")),
             mtu: network.mtu,
         },
         up(&Place::Fabric, link),

@@ -1,7 +1,9 @@
 //! dnsmasq: DHCP, TFTP and router advertisements (dnsmasq(8)).
 
 mod dns;
+mod own;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +14,10 @@ use dnsmasq_config::{
 };
 
 use crate::lab::network::ETHERNET_MTU;
-use crate::lab::{Dhcp, Ipv6, Lab, LinkName, Mac, Nic, Node};
+use crate::lab::{Dhcp, Ipv6, Lab, LinkName, Mac, Name, Nic, Node};
 use crate::program::{Cap, Probe, Program, TextFile, User};
+
+pub use own::script as own_script;
 
 /// A value of the lab file that dnsmasq cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -67,16 +71,27 @@ fn nth_ipv6(subnet: ipnet::Ipv4Net, n: u16) -> Ipv6Addr {
     Ipv6Addr::new(a, b, c, d, e, f, g, n)
 }
 
-/// dnsmasq on one network of `lab`; `ipv6` says whether the host has IPv6 at all.
+/// What of the host matters to dnsmasq.
+#[derive(Clone, Copy, Debug)]
+pub struct On<'a> {
+    /// Its program.
+    pub binary: &'a Path,
+    /// Whether the host has IPv6 at all.
+    pub ipv6: bool,
+    /// The nodes that have an iPXE script of their own.
+    pub scripts: &'a BTreeSet<Name>,
+}
+
+/// dnsmasq on one network of `lab`.
 ///
 /// # Errors
 /// A value of the lab file that dnsmasq cannot be told.
-pub fn program(lab: &Lab, dhcp: &Dhcp, binary: &Path, ipv6: bool) -> Result<Program, DnsmasqError> {
+pub fn program(lab: &Lab, dhcp: &Dhcp, on: On) -> Result<Program, DnsmasqError> {
     let dir = Program::dir(&dhcp.name);
     let config_file = dir.join("dnsmasq.conf");
     let hosts_file = dir.join("hosts");
     let argv = [
-        binary.display().to_string(),
+        on.binary.display().to_string(),
         "--keep-in-foreground".to_owned(),
         "--log-facility=-".to_owned(),
         format!("--conf-file={}", config_file.display()),
@@ -92,12 +107,12 @@ pub fn program(lab: &Lab, dhcp: &Dhcp, binary: &Path, ipv6: bool) -> Result<Prog
             TextFile {
                 path: config_file,
                 mode: 0o644,
-                text: config(lab, dhcp, &dir, ipv6)?.to_string(),
+                text: config(lab, dhcp, &dir, on)?.to_string(),
             },
             TextFile {
                 path: hosts_file.clone(),
                 mode: 0o644,
-                text: hosts(lab, dhcp)?,
+                text: hosts(lab, dhcp, on.scripts)?,
             },
         ],
         rereads: vec![hosts_file],
@@ -112,12 +127,13 @@ pub fn program(lab: &Lab, dhcp: &Dhcp, binary: &Path, ipv6: bool) -> Result<Prog
 
 /// Who the nodes are, in a file that dnsmasq reads again: a node that comes or goes while the lab
 /// runs costs the others no answer.
-fn hosts(lab: &Lab, dhcp: &Dhcp) -> Result<String, DnsmasqError> {
+fn hosts(lab: &Lab, dhcp: &Dhcp, scripts: &BTreeSet<Name>) -> Result<String, DnsmasqError> {
     let mut text = String::new();
     for node in &lab.nodes {
         let here = node.nics().filter(|nic| nic.network == dhcp.network);
         for (n, nic) in here.enumerate() {
-            let host = Directive::from(reservation(node, n, nic)?).to_string();
+            let host = own::Own::of(node, scripts).mark(reservation(node, n, nic)?, node)?;
+            let host = Directive::from(host).to_string();
             // The file has the values only.
             text.push_str(host.split_once('=').map_or(&host, |(_, value)| value));
             text.push('\n');
@@ -126,7 +142,7 @@ fn hosts(lab: &Lab, dhcp: &Dhcp) -> Result<String, DnsmasqError> {
     Ok(text)
 }
 
-fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, ipv6: bool) -> Result<Config, DnsmasqError> {
+fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, on: On) -> Result<Config, DnsmasqError> {
     let lease = LeaseTime::from_secs(u32::try_from(dhcp.lease.as_secs()).unwrap_or(u32::MAX))?;
     let path = |path: &Path| FilePath::new(path.display().to_string());
     let (first, last) = dhcp.pool;
@@ -158,7 +174,7 @@ fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, ipv6: bool) -> Result<Config, Dnsm
         )?)
         .with(Directive::EnableTftp(None))
         .with(TftpRoot::from(path(&root(dhcp))?))
-        .with_all(boot(lab, dhcp)?);
+        .with_all(boot(lab, dhcp, on.scripts)?);
     if network.mtu != ETHERNET_MTU {
         let mtu = OptionValue::Number(network.mtu.into(), None);
         let mtu = DhcpOption::new(OptionId::named("mtu")?, mtu)?;
@@ -173,7 +189,7 @@ fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, ipv6: bool) -> Result<Config, Dnsm
             Some(Range6::new(first, last, 64)?)
         }
     };
-    if let Some(addresses) = addresses.filter(|_| ipv6) {
+    if let Some(addresses) = addresses.filter(|_| on.ipv6) {
         // The MTU that routers advertise is that of dnsmasq's own link.
         config = config
             .with_all([Directive::EnableRa, Directive::QuietRa])
@@ -224,7 +240,10 @@ fn boot_ipv6(lab: &Lab, dhcp: &Dhcp) -> Result<Vec<Directive>, DnsmasqError> {
         OptionValue::Bytes(vec![0, 7]),
     )?;
     let loader = url(format!("tftp://[{tftp}]/{UEFI_FILE}"))?;
-    let script = url(script(dhcp, lab.web.as_ref().map(|web| web.address)))?;
+    let script = url(target_url(
+        &dhcp.boot,
+        lab.web.as_ref().map(|web| web.address),
+    ))?;
     Ok(vec![
         class.into(),
         arch.into(),
@@ -234,22 +253,35 @@ fn boot_ipv6(lab: &Lab, dhcp: &Dhcp) -> Result<Vec<Directive>, DnsmasqError> {
 }
 
 /// What each kind of client boots (RFC 4578, section 2.1, and the IANA list of architectures).
-fn boot(lab: &Lab, dhcp: &Dhcp) -> Result<Vec<Directive>, DnsmasqError> {
+fn boot(lab: &Lab, dhcp: &Dhcp, scripts: &BTreeSet<Name>) -> Result<Vec<Directive>, DnsmasqError> {
     let tag = |name| Tag::new(name);
     let (ipxe, bios, efi64, http) = (tag("ipxe")?, tag("bios")?, tag("efi64")?, tag("efi64http")?);
     let arch = |tag: &Tag, number| {
         let id = OptionId::named("client-arch")?;
         Match::holding(tag.clone(), id, OptionValue::Number(number, None))
     };
-    let file = |name: &str| BootFile::new(name).map(Boot::new);
+    let own = lab.nodes.iter().map(|node| own::Own::of(node, scripts));
+    // dnsmasq takes one of several that fit, so these must not fit nodes that have their own.
+    let others = |boot: Boot, tag: &str, own: bool| -> Result<Boot, ValueError> {
+        Ok(match own {
+            true => boot.when(!Tag::new(tag)?),
+            false => boot,
+        })
+    };
+    let (own_file, own_script) = own.fold((false, false), |(file, script), own| {
+        (file || own.file, script || own.script)
+    });
+    let file = |name: &str| others(Boot::new(BootFile::new(name)?), own::FILE, own_file);
     let web = lab.web.as_ref().map(|web| web.address);
+    let menu = Boot::new(BootFile::new(target_url(&dhcp.boot, web))?);
+    let menu = others(menu, own::SCRIPT, own_script)?;
     let mut directives: Vec<Directive> = vec![
         Match::sent(ipxe.clone(), OptionId::v4(175)?).into(),
         arch(&bios, 0)?.into(),
         arch(&efi64, 7)?.into(),
         arch(&efi64, 9)?.into(),
         arch(&http, 16)?.into(),
-        file(&script(dhcp, web))?.when(ipxe.clone()).into(),
+        menu.when(ipxe.clone()).into(),
         file(BIOS_FILE)?.when(!ipxe.clone()).when(bios).into(),
         file(UEFI_FILE)?.when(!ipxe.clone()).when(efi64).into(),
     ];
@@ -273,16 +305,17 @@ fn boot(lab: &Lab, dhcp: &Dhcp) -> Result<Vec<Directive>, DnsmasqError> {
         OptionValue::byte(1),
     )?;
     directives.push(no_proxy.when(ipxe).into());
+    directives.extend(own::boot(lab, scripts)?);
     Ok(directives)
 }
 
-/// Where an iPXE client is sent: a URL stays as it is, a path is the web server's.
-fn script(dhcp: &Dhcp, web: Option<Ipv4Addr>) -> String {
+/// Where a client is sent: a URL stays as it is, a path is the web server's.
+fn target_url(target: &str, web: Option<Ipv4Addr>) -> String {
     match web {
-        Some(web) if !dhcp.boot.contains("://") => {
-            format!("http://{web}/{}", dhcp.boot.trim_start_matches('/'))
+        Some(web) if !target.contains("://") => {
+            format!("http://{web}/{}", target.trim_start_matches('/'))
         }
-        _ => dhcp.boot.clone(),
+        _ => target.to_owned(),
     }
 }
 

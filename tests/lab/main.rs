@@ -15,6 +15,7 @@ mod housekeeping;
 mod inband;
 mod inventory;
 mod ipmi;
+mod network_boot;
 mod networks;
 mod orders;
 mod own_services;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Origin;
 use super::addresses::Claimant;
 use super::fleet::MOST_NODES;
+use super::netboot;
 use super::network::Networks;
 use super::nic;
 use super::own::{self, OwnFile};
@@ -41,6 +42,7 @@ const TAKEN: &[(&str, &str)] = &[
 
 pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     boot_needs_web(&file, notes);
+    netboot::check_lab(&file, notes);
     let name = file.name.or_else(|| known("default")).value;
     let name = origin.name.clone().unwrap_or(name);
     let mut ports = Ports::new(notes);
@@ -75,8 +77,9 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     let cards: Vec<_> = files
         .iter_mut()
         .map(|file| {
+            let model = netboot::usual_nic(file);
             let cards = std::mem::take(&mut file.nics);
-            nic::check(cards, &file.name, &name, &mut networks)
+            nic::check(cards, model, &file.name, &name, &mut networks)
         })
         .collect();
     // After the nodes, so that a service changes no node's address.
@@ -254,6 +257,7 @@ fn node(
         cdroms: usize::from(hardware.iso.is_some()),
     };
     let profile = file.profile;
+    let netboot = netboot::check(file.netboot, firmware, &who, notes);
     Node {
         address,
         cpus: file.cpus.or(1).value,
@@ -270,6 +274,7 @@ fn node(
         qemu_args: hardware.qemu_args,
         firmware,
         boot: boot(file.boot, &bootable, &who, notes),
+        netboot,
         fast_boot: file.fast_boot.or(true).value,
         accel: file.accel.or(Accel::Auto).value,
         power_on: file.power_on.or(true).value,

@@ -11,6 +11,7 @@ mod fleet;
 mod hardware;
 mod include;
 mod merge;
+mod netboot;
 mod network;
 mod nic;
 mod own;

@@ -58,15 +58,17 @@ fn called(nth: usize) -> String {
     format!("NIC {}", nth + 1)
 }
 
-/// The cards of a node, with the addresses that DHCP keeps for them; the first is its main one.
+/// The cards of a node, `usual` ones if it does not say, with the addresses that DHCP keeps for
+/// them; the first is its main one.
 pub(super) fn check(
     files: Vec<NicFile>,
+    usual: NicModel,
     node: &Name,
     lab: &Name,
     networks: &mut Networks,
 ) -> (Nic, Vec<Nic>) {
     let who = format!("node `{node}`");
-    let (mut first_network, mut first_model) = (None, NicModel::E1000e);
+    let (mut first_network, mut first_model) = (None, usual);
     let mut cards = Vec::new();
     for (nth, file) in files.into_iter().enumerate() {
         let (whose, card) = match nth {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use toml::Value;
 
 use super::value::{BUILT_IN, spell_duration, spell_size};
-use super::{hardware, network, nic, own, scenario};
+use super::{hardware, netboot, network, nic, own, scenario};
 use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
 
 /// Spells `lab` as a lab file that [`load`](super::load) makes the same lab of.
@@ -101,6 +101,7 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
     writeln!(out, "nics = {}", nic::render_more(node))?;
     writeln!(out, "firmware = {}", quoted(node.firmware))?;
     writeln!(out, "boot = [{}]", boot.join(", "))?;
+    netboot::render(out, &node.netboot)?;
     writeln!(out, "fast_boot = {}", node.fast_boot)?;
     writeln!(out, "accel = {}", quoted(node.accel))?;
     writeln!(

@@ -13,7 +13,9 @@ use super::fleet::MOST_NODES;
 use super::spell::{DEFAULTS, KEYS};
 use crate::lab::hardware::ImageFormat;
 use crate::lab::own::Restart;
-use crate::lab::{Accel, DiskBus, Firmware, HttpServer, NicModel, Privilege, UefiVars};
+use crate::lab::{
+    Accel, DiskBus, Firmware, HttpServer, NetworkBoot, NicModel, Privilege, UefiVars,
+};
 
 /// What describes each key, row by row.
 const MANUAL: &str = include_str!("../../../docs/lab-file.md");
@@ -139,6 +141,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "serial" | "asset_tag") => text(&format!("{FIELD}|.*[{{].*")),
         (_, "manufacturer" | "product" | "part_number") => text(FIELD),
         (_, "user" | "password") => text(CREDENTIAL),
+        (_, "network_boot") => choice(&NetworkBoot::ALL),
         ("node.NAME", "boot") => list(text("network[0-9]*|disk[0-9]*|cdrom")),
         (_, "domain") => text("[a-z0-9-]+([.][a-z0-9-]+)*"),
         ("", "include") => list(json!({ "type": "string" })),
@@ -155,7 +158,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (
             _,
             "tftproot" | "root" | "boot" | "profile" | "fault" | "sensor" | "kernel" | "initrd"
-            | "base",
+            | "base" | "boot_file" | "ipxe",
         ) => {
             json!({ "type": "string", "minLength": 1 })
         }

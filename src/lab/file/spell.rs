@@ -14,6 +14,7 @@ use super::Origin;
 use super::fleet::{self, MOST_NODES, Seat};
 use super::hardware::{self, DISK, HardwareFile};
 use super::merge::{bytes, merge};
+use super::netboot::{self, NetbootFile};
 use super::network::{self, MORE, MORE_DHCP, NETWORK, NetworkFile};
 use super::nic::{self, NIC, NicFile};
 use super::own::{self, OWN, OwnFile};
@@ -73,6 +74,9 @@ const NODE: &[&str] = &[
     "kernel",
     "initrd",
     "cmdline",
+    "network_boot",
+    "boot_file",
+    "ipxe",
     "fast_boot",
     "accel",
     "power",
@@ -119,6 +123,13 @@ pub(super) enum Service<T> {
     Off(usize),
 }
 
+impl<T> Service<T> {
+    /// Whether the file takes it away.
+    pub(super) fn is_off(&self) -> bool {
+        matches!(self, Self::Off(_))
+    }
+}
+
 pub(super) struct DhcpFile {
     pub(super) address: Read<Ipv4Addr>,
     pub(super) pool: Read<(Ipv4Addr, Ipv4Addr)>,
@@ -155,6 +166,7 @@ pub(super) struct NodeFile {
     pub(super) hardware: HardwareFile,
     pub(super) firmware: Read<Firmware>,
     pub(super) boot: Read<Vec<(BootDevice, usize)>>,
+    pub(super) netboot: NetbootFile,
     pub(super) fast_boot: Read<bool>,
     pub(super) accel: Read<Accel>,
     pub(super) power_on: Read<bool>,
@@ -377,6 +389,7 @@ fn node(
         nics: nic::spell(&table, seat, notes),
         firmware: table.read("firmware", |v| value::choice(v, &Firmware::ALL)),
         boot: table.read_list("boot", "[\"network\", \"disk\"]", value::boot_device),
+        netboot: netboot::spell(&table),
         fast_boot: table.read("fast_boot", value::boolean),
         accel: table.read("accel", |v| value::choice(v, &Accel::ALL)),
         power_on: table.read("power", value::power),

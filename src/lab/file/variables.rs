@@ -19,6 +19,19 @@ pub(super) struct Variables<'a> {
     pub(super) base: usize,
 }
 
+/// Where a value has a script of iPXE's, whose variables are spelled as ours are and stay.
+#[derive(Clone, Copy)]
+enum Scripts {
+    /// In each table that it holds: it is `node`.
+    Below,
+    /// In its key `ipxe`: it is the table of a node.
+    Here,
+    /// It is one.
+    This,
+    /// It has none.
+    Nowhere,
+}
+
 /// A `${…}` that cannot be filled in.
 pub(super) struct Unfilled {
     /// It, as far as it goes.
@@ -30,24 +43,40 @@ pub(super) struct Unfilled {
 impl Variables<'_> {
     /// `table` with its variables filled in, each span moved to where the file starts.
     pub(super) fn table<'t>(&self, table: DeTable<'t>) -> DeTable<'t> {
+        self.entries(table, |key| match key {
+            "defaults" => Scripts::Here,
+            "node" => Scripts::Below,
+            _ => Scripts::Nowhere,
+        })
+    }
+
+    /// `table` with its variables filled in; where scripts are, depends on the key.
+    fn entries<'t>(&self, table: DeTable<'t>, scripts: impl Fn(&str) -> Scripts) -> DeTable<'t> {
         let entry = |(key, value): (Spanned<_>, Spanned<DeValue<'t>>)| {
             let at = self.moved(key.span());
-            (Spanned::new(at, key.into_inner()), self.value(value))
+            let key: std::borrow::Cow<'t, str> = key.into_inner();
+            let scripts = scripts(&key);
+            (Spanned::new(at, key), self.value(value, scripts))
         };
         table.into_iter().map(entry).collect()
     }
 
-    fn value<'t>(&self, value: Spanned<DeValue<'t>>) -> Spanned<DeValue<'t>> {
+    fn value<'t>(&self, value: Spanned<DeValue<'t>>, scripts: Scripts) -> Spanned<DeValue<'t>> {
         let span = value.span();
         let at = self.moved(span.clone());
         let filled = match value.into_inner() {
-            DeValue::Table(table) => DeValue::Table(self.table(table)),
+            DeValue::Table(table) => DeValue::Table(self.entries(table, |key| match scripts {
+                Scripts::Below => Scripts::Here,
+                Scripts::Here if key == "ipxe" => Scripts::This,
+                Scripts::Here | Scripts::This | Scripts::Nowhere => Scripts::Nowhere,
+            })),
             DeValue::Array(elements) => DeValue::Array(
                 elements
                     .into_iter()
-                    .map(|value| self.value(value))
+                    .map(|value| self.value(value, Scripts::Nowhere))
                     .collect(),
             ),
+            DeValue::String(script) if matches!(scripts, Scripts::This) => DeValue::String(script),
             DeValue::String(text) if text.contains('$') => {
                 let (filled, wrong) = filled(&text, self.known);
                 self.notes.fill(self.base + span.start);
