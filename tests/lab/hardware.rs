@@ -430,3 +430,27 @@ fn a_node_installs_a_system_to_its_disk_and_boots_it_from_then_on() {
     host.nsplay(&["up", "-d"]).ok();
     host.prints("node1", "GRUB was started", 1);
 }
+
+#[test]
+fn a_secure_node_loads_the_signed_shim_and_grub_over_tftp() {
+    let host = Host::new();
+    let [shim, _] = signed();
+    let grub = "/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed";
+    let root = host.folder().join("tftproot");
+    fs::create_dir_all(root.join("grub")).unwrap();
+    fs::write(root.join("shimx64.efi"), shim).unwrap();
+    fs::copy(grub, root.join("grubx64.efi")).unwrap();
+    let menu = "echo GRUB was started over the network\nsleep --verbose 60\n";
+    fs::write(root.join("grub/grub.cfg"), menu).unwrap();
+    let ipxe = fs::read("/usr/lib/ipxe/ipxe.efi").unwrap();
+    fat(&host, "unsigned.img", 8, &[("EFI/BOOT/BOOTX64.EFI", &ipxe)]);
+    host.write(
+        "nsplay.toml",
+        "[node.node1]\nfirmware = \"uefi\"\nsecure_boot = true\n\
+         network_boot = \"pxe\"\nboot_file = \"shimx64.efi\"\nboot = [\"disk\", \"network\"]\n\
+         disks = [{ base = \"unsigned.img\", format = \"raw\" }]\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    host.prints("node1", "Access Denied", 1);
+    host.prints("node1", "GRUB was started over the network", 1);
+}
