@@ -49,6 +49,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell what this host lacks for labs, what that costs, and how it is mended
+    Doctor(Doctor),
     /// Remove what labs have left that ended without sweeping up
     Prune(Prune),
     /// Wait until something has come about: a boot stage, health, a page, a line
@@ -417,4 +419,18 @@ pub struct Prune {
     /// Also remove the disks and logs of labs that do not run
     #[arg(long)]
     pub disks: bool,
+}
+
+/// `nsplay doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Run the commands that mend what is wrong, after asking
+    #[arg(long)]
+    pub fix: bool,
+    /// Do not ask
+    #[arg(short, long, requires = "fix")]
+    pub yes: bool,
 }

@@ -44,6 +44,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("ls", &[("sudo nsplay ls", "all labs of this host")]),
     (
+        "doctor",
+        &[
+            ("nsplay doctor", "what is missing, and how it is mended"),
+            ("sudo nsplay doctor --fix", "mend it, after asking"),
+            ("nsplay doctor --json | jq .labs_run", "for a program"),
+        ],
+    ),
+    (
         "prune",
         &[
             ("sudo nsplay prune", "what killed labs left"),

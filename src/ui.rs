@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use crate::doctor::{Finding, Level};
 use crate::error::Failure;
 use crate::event::{Event, What};
 use crate::journal;
@@ -285,6 +286,37 @@ pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Prints what a host lacks, a line for each thing; below it the command that mends it.
+pub fn findings(findings: &[Finding]) {
+    let colours = colours();
+    let width = findings
+        .iter()
+        .map(|finding| finding.what.chars().count())
+        .max();
+    let width = width.unwrap_or_default();
+    for finding in findings {
+        let level = format!("{:<8}", finding.level.to_string());
+        let colour = match finding.level {
+            Level::Ok => 32,
+            Level::Degraded => 33,
+            Level::Missing => 31,
+        };
+        let level = match colours {
+            true => format!("\u{1b}[{colour}m{level}\u{1b}[0m"),
+            false => level,
+        };
+        let cost = match finding.cost.as_str() {
+            "" => String::new(),
+            cost => format!("; {cost}"),
+        };
+        let (what, found) = (&finding.what, &finding.found);
+        data(&format!("{level}  {what:<width$}  {found}{cost}\n"));
+        if let Some(mend) = &finding.mend {
+            data(&format!("{:10}{:width$}  {}\n", "", "", mend.command));
+        }
+    }
 }
 
 /// Prints a value as one line of JSON, of which more follow.

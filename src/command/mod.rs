@@ -5,6 +5,7 @@ mod bmc;
 mod capture;
 mod config;
 mod console;
+mod doctor;
 mod down;
 mod exec;
 mod generate;
@@ -57,6 +58,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Ps(options) => ps::run(options, &name()),
         Command::Top { json } => top::run(*json, &name()),
         Command::Ls { json } => ls::run(*json),
+        Command::Doctor(options) => doctor::run(options),
         Command::Prune(options) => prune::run(options),
         Command::Logs(options) => logs::run(options, &name()),
         Command::Console(options) => console::run(options, &name()),

@@ -7,6 +7,7 @@ pub mod clone;
 pub mod hostlink;
 pub mod inotify;
 pub mod kvm;
+pub mod links;
 pub mod mount;
 pub mod net;
 pub mod netlink;

@@ -1,0 +1,62 @@
+//! What this host lacks for labs, what that costs, and the command that mends it.
+//!
+//! [`Facts::gather`] looks at the host and changes nothing; [`examine`] judges what was seen, and is
+//! pure. Running commands is left to the verb.
+
+mod facts;
+mod judge;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use facts::{Facts, Feature, Folder, Port, Program};
+pub use judge::examine;
+
+/// What was found about one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The thing.
+    pub what: String,
+    /// How it is.
+    pub level: Level,
+    /// What was seen.
+    pub found: String,
+    /// What that costs; nothing where all is well.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cost: String,
+    /// The one command that mends it, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mend: Option<Mend>,
+}
+
+/// A command that mends something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mend {
+    /// It, for a shell.
+    pub command: String,
+    /// Whether `nsplay doctor --fix` runs it; others are for people to judge.
+    pub automatic: bool,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Labs run, but not all of them, or not as well.
+    Degraded,
+    /// No lab runs.
+    Missing,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Missing => "missing",
+        })
+    }
+}

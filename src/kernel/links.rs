@@ -1,0 +1,39 @@
+//! Which kinds of links the kernel makes, found out by making them.
+
+use std::io;
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+use rtnetlink::{LinkBridge, LinkVeth};
+
+/// Makes a bridge and a veth in a network namespace that ends with this call, and returns which of
+/// them the kernel has.
+///
+/// # Errors
+/// What unshare(2) says, or opening a netlink socket.
+pub fn probe() -> io::Result<Vec<&'static str>> {
+    // A thread that has left its namespace must not go on to do anything else.
+    let tried = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let (connection, handle, _) = rtnetlink::new_connection()?;
+            tokio::spawn(connection);
+            let mut made = Vec::new();
+            let bridge = LinkBridge::new("bridge0").build();
+            if handle.link().add(bridge).execute().await.is_ok() {
+                made.push("bridge");
+            }
+            let veth = LinkVeth::new("veth0", "veth1").build();
+            if handle.link().add(veth).execute().await.is_ok() {
+                made.push("veth");
+            }
+            Ok(made)
+        })
+    });
+    tried
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the attempt ended")))
+}
