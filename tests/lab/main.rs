@@ -4,6 +4,7 @@ mod boot;
 mod boot_devices;
 mod capture;
 mod children;
+mod ci;
 mod console;
 mod endings;
 mod faults;
