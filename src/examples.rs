@@ -138,6 +138,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "detach",
+        &[(
+            "sudo nsplay detach",
+            "this host off all networks of the lab",
+        )],
+    ),
+    (
         "power",
         &[
             ("sudo nsplay power node1 cycle", "off, then on"),

@@ -56,6 +56,10 @@ fn what_is_imported_loads_and_says_what_it_has_no_counterpart_for() {
     ] {
         let lab = import(read, name).unwrap();
         loaded(&lab);
+        assert!(
+            !lab.contains("nsplay refuses"),
+            "the language has all of it: {lab}"
+        );
         let wide = lab
             .lines()
             .filter(|line| line.starts_with('#'))
@@ -89,11 +93,19 @@ fn a_playground_becomes_the_lab_that_it_was() {
     );
     assert_eq!(controller.vnc.unwrap().to_string(), "0.0.0.0:5901");
     assert!(render(&lab).contains("mac = \"52:54:00:00:25:11\"\n"));
-    let after: Vec<_> = lab.own[0].after.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        (lab.own[0].name.as_str(), after),
-        ("master", vec!["web".to_owned()])
-    );
+    let own = |name: &str| {
+        lab.own
+            .iter()
+            .find(|own| own.name.as_str() == name)
+            .unwrap()
+    };
+    let after: Vec<_> = own("master")
+        .after
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(after, ["web"]);
+    assert_eq!(own("collector").network.as_str(), "metrics");
 }
 
 #[test]

@@ -81,6 +81,15 @@ pub(super) fn check(file: &str, root: &Node) -> Result<(), Error> {
     })
 }
 
+/// The file of a CD, if it is none of the host's drives.
+fn image(cdrom: &Node) -> Option<&Node> {
+    let file = cdrom.get("file").or_else(|| cdrom.get("path"));
+    let file = file.map_or(cdrom, |file| file);
+    file.text()
+        .filter(|path| !path.starts_with("/dev/"))
+        .map(|_| file)
+}
+
 /// Where the BMC is reached: InfraSIM's listens on the host itself.
 fn publish(bmc: &mut Table, root: &Node, source: Source) {
     let port = root
@@ -106,6 +115,11 @@ pub(super) fn node(import: &Import, source: Source, root: &Node, called: &str) -
         bmc: Table::new(format!("node.{called}.bmc")),
         address: None,
         display: false,
+        has_cd: root
+            .get("compute")
+            .and_then(|compute| compute.get("cdrom"))
+            .and_then(|cdrom| image(cdrom))
+            .is_some(),
     };
     for (key, value) in root.entries() {
         reader.top(key, value);
@@ -125,6 +139,8 @@ struct Reader<'i> {
     bmc: Table,
     address: Option<Ipv4Addr>,
     display: bool,
+    /// Whether there is a CD to boot from.
+    has_cd: bool,
 }
 
 impl Reader<'_> {
@@ -256,7 +272,7 @@ impl Reader<'_> {
             "cdrom" => self.cdrom(value),
             "kernel" | "initrd" => self.path(key, value),
             "cmdline" => match value.text() {
-                Some(text) => self.node.set("cmdline", literal(text), "needs `kernel`"),
+                Some(text) => self.node.set("cmdline", literal(text), ""),
                 None => self.none("compute.cmdline", value, "no text"),
             },
             "extra_option" => match value.text() {
@@ -313,7 +329,7 @@ impl Reader<'_> {
                 _ => unknown.push(letter),
             }
         }
-        let has_cd = self.node.has("iso");
+        let has_cd = self.has_cd;
         order.retain(|device| *device != "cdrom" || has_cd);
         if order.is_empty() || !unknown.is_empty() {
             self.none("boot_order", value, "of QEMU's letters n, c and d have one");
@@ -432,6 +448,9 @@ impl Reader<'_> {
                         value,
                         "no device of the host is handed on",
                     ),
+                    ("format", _, Some(format)) => {
+                        spelled.push(format!("format = {}", literal(format)));
+                    }
                     ("bootindex", ..) => self.none(
                         &format!("{path}.bootindex"),
                         value,
@@ -453,6 +472,13 @@ impl Reader<'_> {
                 self.node.note(format!(
                     "{place}: a drive without a size has 8 GiB, as in InfraSIM"
                 ));
+            }
+            let has = |key: &str| spelled.iter().any(|spelled| spelled.starts_with(key));
+            if has("base") && !has("format") {
+                spelled.push("format = \"qcow2\"".to_owned());
+                let place = self.source.place(drive);
+                let why = "a file without a format is a qcow2, as in InfraSIM";
+                self.node.note(format!("{place}: {why}"));
             }
             spelled.push(format!("bus = \"{bus}\""));
             into.push(format!("{{ {} }}", spelled.join(", ")));
@@ -549,13 +575,9 @@ impl Reader<'_> {
     }
 
     fn cdrom(&mut self, value: &Node) {
-        let file = value
-            .get("file")
-            .or_else(|| value.get("path"))
-            .map_or(value, |file| file);
-        match file.text() {
-            Some(path) if !path.starts_with("/dev/") => self.path_as("iso", file),
-            _ => self.none("compute.cdrom", value, "no drive of the host is handed on"),
+        match image(value) {
+            Some(file) => self.path_as("iso", file),
+            None => self.none("compute.cdrom", value, "no drive of the host is handed on"),
         }
     }
 

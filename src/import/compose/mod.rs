@@ -443,23 +443,29 @@ impl Reader<'_> {
         text
     }
 
+    /// Puts the member on the main network if it is on that, else on its first one.
     fn address(&self, value: &Node, table: &mut Table, common: &mut Common) {
-        for element in value.list() {
-            let called = element.text().unwrap_or_default();
-            if self.main.as_deref() != Some(called) {
-                table.none(
-                    self.source,
-                    "networks",
-                    element,
-                    "members sit on one network",
-                );
-            }
-        }
-        for (called, network) in value.entries() {
-            if self.main.as_ref() != Some(called) {
+        let listed = value
+            .list()
+            .iter()
+            .filter_map(|node| Some((node.text()?, node)));
+        let keyed = value
+            .entries()
+            .iter()
+            .map(|(called, node)| (called.as_str(), node));
+        let all: Vec<(&str, &Rc<Node>)> = listed.chain(keyed).collect();
+        let main = all
+            .iter()
+            .position(|(called, _)| self.main.as_deref() == Some(called));
+        for (n, (called, network)) in all.iter().enumerate() {
+            if n != main.unwrap_or_default() {
                 let path = format!("networks.{called}");
-                table.none(self.source, &path, network, "members sit on one network");
+                let why = "a member is on one network; a node's `nics` may be on others";
+                table.none(self.source, &path, network, why);
                 continue;
+            }
+            if main.is_none() {
+                table.set("network", string(&name(called, "second").0), "");
             }
             for (key, value) in network.entries() {
                 match key.as_str() {
