@@ -6,8 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lab::{Fault, Name};
 
+mod act;
 mod see;
 
+pub use act::*;
 pub use see::*;
 
 /// The bare-metal lab that runs anywhere Linux runs
@@ -63,6 +65,8 @@ pub enum Command {
     Console(Console),
     /// Run a command of this host inside the network of a member
     Exec(Exec),
+    /// Open a shell of this host inside the network of a member, or of the whole lab
+    Shell(Shell),
     /// Show or write the packets of a member or of a network
     Capture(Capture),
     /// Start a member that is stopped; a node is switched on
@@ -77,6 +81,8 @@ pub enum Command {
     Detach(Way),
     /// Tell a node to power on, off, cycle or reset
     Power(Power),
+    /// Choose what a node boots from, or print it
+    Boot(Boot),
     /// Make the BMC of a node measure and report what it should
     #[command(subcommand)]
     Bmc(Bmc),

@@ -112,6 +112,23 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "shell",
+        &[
+            ("sudo nsplay shell", "curl, ping and dig as a member would"),
+            ("sudo nsplay shell node1", "in the namespace of node1"),
+        ],
+    ),
+    (
+        "boot",
+        &[
+            ("sudo nsplay boot node1", "what it boots from next"),
+            (
+                "sudo nsplay boot node1 --device disk --once",
+                "its disk, at the next start only",
+            ),
+        ],
+    ),
+    (
         "capture",
         &[("sudo nsplay capture node1", "the packets of node1")],
     ),

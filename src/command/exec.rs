@@ -14,33 +14,38 @@ use crate::rundir::RunDir;
 
 /// Runs a command in a member's network and the lab's PID namespace, so that it ends with the lab.
 pub fn run(options: &cli::Exec, lab: &Name) -> Result<u8, Failure> {
-    let dir = RunDir::new(lab);
-    let Some(supervisor) = dir.supervisor() else {
-        return Err(not_up(&dir));
-    };
-    let proc = format!("/proc/{}", supervisor.pid);
-    let netns = match options.member.as_str() {
-        "fabric" => format!("{proc}/ns/net").into(),
-        _ => dir.netns_name(&options.member),
-    };
-    let open = |path: std::path::PathBuf| {
-        File::open(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Failure::refused(
-                format!("lab `{lab}` has no member `{}`", options.member),
-                "`nsplay ps` lists them; `fabric` is the network between them",
-            ),
-            _ => Failure::io(format_args!("enter `{}`", options.member), &error),
-        })
-    };
-    let (net, pid) = (open(netns)?, open(format!("{proc}/ns/pid").into())?);
     let mut words = options.command.iter();
     let Some(program) = words.next() else {
         return Ok(0);
     };
     let mut command = Command::new(program);
     command.args(words);
-    let status = in_namespaces(net, pid, &mut command).map_err(|error| {
-        let program = program.to_string_lossy();
+    inside(&options.member, lab, &mut command)
+}
+
+/// Runs `command` inside, and returns its exit code.
+pub fn inside(member: &Name, lab: &Name, command: &mut Command) -> Result<u8, Failure> {
+    let dir = RunDir::new(lab);
+    let Some(supervisor) = dir.supervisor() else {
+        return Err(not_up(&dir));
+    };
+    let proc = format!("/proc/{}", supervisor.pid);
+    let netns = match member.as_str() {
+        "fabric" => format!("{proc}/ns/net").into(),
+        _ => dir.netns_name(member),
+    };
+    let open = |path: std::path::PathBuf| {
+        File::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::refused(
+                format!("lab `{lab}` has no member `{member}`"),
+                "`nsplay ps` lists them; `fabric` is the network between them",
+            ),
+            _ => Failure::io(format_args!("enter `{member}`"), &error),
+        })
+    };
+    let (net, pid) = (open(netns)?, open(format!("{proc}/ns/pid").into())?);
+    let status = in_namespaces(net, pid, command).map_err(|error| {
+        let program = command.get_program().to_string_lossy();
         match error.kind() {
             io::ErrorKind::NotFound => Failure::refused(
                 format!("cannot run `{program}`: there is no such program on this host"),

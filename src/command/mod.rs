@@ -2,6 +2,7 @@
 
 mod attach;
 mod bmc;
+mod boot;
 mod capture;
 mod config;
 mod console;
@@ -21,6 +22,7 @@ mod power;
 mod preflight;
 mod prune;
 mod ps;
+mod shell;
 mod timeline;
 mod top;
 mod up;
@@ -63,6 +65,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Logs(options) => logs::run(options, &name()),
         Command::Console(options) => console::run(options, &name()),
         Command::Exec(options) => exec::run(options, &name()),
+        Command::Shell(options) => shell::run(options, &name()),
         Command::Attach(options) => attach::attach(options, &name()),
         Command::Detach(options) => attach::detach(options, &name()),
         Command::Capture(options) => capture::run(options, &name()),
@@ -70,6 +73,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Stop(options) => order::run(options, Deed::Stop, &name()),
         Command::Restart(options) => order::run(options, Deed::Restart, &name()),
         Command::Power(options) => power::run(options, &name()),
+        Command::Boot(options) => boot::run(options, &name()),
         Command::Bmc(options) => bmc::run(options, &name()),
         Command::Inspect(options) => inspect::run(options, project),
         Command::Plan(options) => plan::run(options, project),

@@ -163,6 +163,7 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
             Some(
                 Reply::Members { .. }
                 | Reply::Power { .. }
+                | Reply::Boot { .. }
                 | Reply::Console { .. }
                 | Reply::Nodes { .. }
                 | Reply::Sensors { .. }

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::lab::{BootDevice, Firmware, Node};
 
 /// Boot flags, data 1: there is a choice.
@@ -71,6 +73,18 @@ impl Boot {
     }
 }
 
+/// What a BMC is told to boot from, of all that IPMI knows, where a node can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// PXE.
+    Network,
+    /// The disk; of several, the one that the node would boot from first.
+    Disk,
+    /// The CD.
+    Cdrom,
+}
+
 /// What the boot device selector stands for (boot flags, data 2, bits 5:2).
 enum Selected {
     /// No override.
@@ -133,6 +147,41 @@ impl BootOptions {
     pub fn choose(&mut self, flags: [u8; 5], now: Instant) {
         self.flags = flags;
         self.waits_since = Some(now);
+    }
+
+    /// Chooses what `node` boots from first, as Set System Boot Options does; none is its usual order.
+    ///
+    /// # Errors
+    /// What it does not have.
+    pub fn prefer(
+        &mut self,
+        choice: Option<Choice>,
+        once: bool,
+        node: &Node,
+        now: Instant,
+    ) -> Result<(), &'static str> {
+        let Some(choice) = choice else {
+            self.choose([0; 5], now);
+            return Ok(());
+        };
+        let (selector, has) = match choice {
+            Choice::Network => (1, true),
+            Choice::Disk => (2, !node.disks.is_empty()),
+            Choice::Cdrom => (5, node.iso.is_some()),
+        };
+        if !has {
+            return Err(match choice {
+                Choice::Network | Choice::Disk => "it has no disk",
+                Choice::Cdrom => "it has no CD drive; `iso` in the lab file gives it one",
+            });
+        }
+        let persistent = if once { 0 } else { PERSISTENT };
+        let way = match node.firmware {
+            Firmware::Bios => 0,
+            Firmware::Uefi => EFI,
+        };
+        self.choose([VALID | persistent | way, selector << 2, 0, 0, 0], now);
+        Ok(())
     }
 
     /// Parameter 3.

@@ -2,7 +2,7 @@
 //! the `up` that waits.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
-use super::protocol::{Reply, Request};
+use super::protocol::{BootChange, Reply, Request};
 use super::running::Running;
 use super::wait;
 use super::ways::Refusal;
@@ -121,6 +121,7 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             client.send(&Reply::Power { power }).await?;
             client.last(&Reply::Done).await
         }
+        Request::Boot { node, change } => client.answer(boot(&desk, &node, change)).await,
         Request::Order { member, deed } => {
             let plan = desk.lab.plan();
             let names = plan.lab.members();
@@ -222,6 +223,26 @@ pub(super) fn no_node(desk: &Desk, node: &Name) -> String {
 fn nodes(plan: &Plan) -> Vec<Name> {
     let nodes = plan.lab.nodes.iter();
     nodes.map(|node| node.name.clone()).collect()
+}
+
+/// What a node boots from, after a change if there is one.
+fn boot(desk: &Desk, node: &Name, change: Option<BootChange>) -> Result<Option<Reply>, String> {
+    let plan = desk.lab.plan();
+    let known = plan.lab.nodes.iter().find(|known| known.name == *node);
+    let (Some(known), Some(found)) = (known, desk.lab.0.servers.node(node)) else {
+        return Err(no_node(desk, node));
+    };
+    let now = Instant::now();
+    if let Some(BootChange { choice, once }) = change {
+        let mut done = Ok(());
+        found.set_boot_options(|options| done = options.prefer(choice, once, known, now));
+        done.map_err(|why| format!("node `{node}`: {why}"))?;
+    }
+    let next = found.chassis().borrow().boot.next(known, now);
+    Ok(Some(Reply::Boot {
+        order: next.order,
+        chosen: next.says,
+    }))
 }
 
 /// Until when a client wants events.

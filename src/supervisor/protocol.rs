@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::bmc::ask::{Ask, Reading};
 use crate::event::Event;
 use crate::inspect::Inspection;
-use crate::lab::{Fault, LinkName, Name, Stage};
+use crate::lab::{BootDevice, Fault, LinkName, Name, Stage};
+use crate::node::boot::Choice;
 use crate::node::{Order, Power};
 use crate::progress::goal::Goal;
 
@@ -38,6 +39,13 @@ pub enum Request {
         node: Name,
         /// The order; none asks for the state.
         order: Option<Order>,
+    },
+    /// What a node boots from.
+    Boot {
+        /// The node.
+        node: Name,
+        /// What it is to be from now on; none asks what it is.
+        change: Option<BootChange>,
     },
     /// An order to a member; the answer comes when it has been carried out.
     Order {
@@ -90,6 +98,15 @@ pub enum Request {
     },
 }
 
+/// A change of what a node boots from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootChange {
+    /// What comes first; none is the order of the lab file.
+    pub choice: Option<Choice>,
+    /// Whether it is for the next start only.
+    pub once: bool,
+}
+
 /// What a member can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -128,6 +145,13 @@ pub enum Reply {
     Power {
         /// What it is.
         power: Power,
+    },
+    /// What a node boots from at its next start.
+    Boot {
+        /// Where its firmware looks, in this order.
+        order: Vec<BootDevice>,
+        /// What of that somebody has chosen, if anything.
+        chosen: Option<String>,
     },
     /// What the sensors of a BMC show.
     Sensors {

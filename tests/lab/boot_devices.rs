@@ -304,3 +304,45 @@ pub fn efi_system(disk: &File, files: &[(&str, &[u8])]) {
         folder.create_file(name).unwrap().write_all(bytes).unwrap();
     }
 }
+
+#[test]
+fn what_the_command_line_chooses_the_bmc_reads_back_and_the_other_way_round() {
+    let host = Host::new();
+    host.write("nsplay.toml", "[node.node1]\npower = \"off\"\n");
+    host.nsplay(&["up", "-d"]).ok();
+    let boot = |arguments: &[&str]| host.nsplay(&[&["boot", "node1"], arguments].concat());
+    assert_eq!(
+        boot(&[]).ok().out,
+        "node1: network, disk (as the lab file says)\n"
+    );
+    let chosen = boot(&["--device", "disk"]).ok().out;
+    assert!(chosen.starts_with("node1: disk, network (boots from the disk first, each time"));
+    let flags = || {
+        host.ipmitool(&["chassis", "bootparam", "get", "5"])
+            .ok()
+            .out
+    };
+    let read = flags();
+    for said in [
+        "Boot Flag Valid",
+        "all future boots",
+        "Force Boot from default Hard-Drive",
+    ] {
+        assert!(read.contains(said), "{said}: {read}");
+    }
+    boot(&["--device", "network", "--once"]).ok();
+    let read = flags();
+    assert!(
+        read.contains("only next boot") && read.contains("Force PXE"),
+        "{read}"
+    );
+    host.ipmitool(&["chassis", "bootdev", "disk"]).ok();
+    let json: serde_json::Value = serde_json::from_str(&boot(&["--json"]).ok().out).unwrap();
+    assert_eq!(json["order"], serde_json::json!(["disk", "network"]));
+    boot(&["--device", "none"]).ok();
+    assert!(flags().contains("Boot Flag Invalid"));
+    boot(&["--device", "cdrom"]).fails(2, &["node `node1`: it has no CD drive"]);
+    boot(&["--once"]).fails(2, &["--device"]);
+    host.nsplay(&["boot", "node7"])
+        .fails(2, &["no node `node7`"]);
+}

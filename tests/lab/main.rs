@@ -25,5 +25,7 @@ mod races;
 mod refusals;
 mod services;
 mod sessions;
+mod shell;
 mod stages;
+mod typist;
 mod ways;

@@ -1,0 +1,43 @@
+//! The options of the verbs that change a running lab.
+
+use clap::{Args, ValueEnum};
+
+use crate::lab::Name;
+
+/// `nsplay boot`.
+#[derive(Args, Debug)]
+pub struct Boot {
+    /// The node
+    #[arg(value_parser = Name::new)]
+    pub node: Name,
+    /// What it boots from first; `none` for the order of the lab file
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<BootChoice>,
+    /// Only at its next start
+    #[arg(long, requires = "device")]
+    pub once: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a node can be told to boot from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BootChoice {
+    /// PXE
+    Network,
+    /// The disk
+    Disk,
+    /// The CD
+    Cdrom,
+    /// Nothing but what the lab file says
+    None,
+}
+
+/// `nsplay shell`.
+#[derive(Args, Debug)]
+pub struct Shell {
+    /// The member, or `fabric` for the network between them
+    #[arg(value_parser = Name::new, default_value = "fabric")]
+    pub member: Name,
+}
