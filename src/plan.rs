@@ -19,7 +19,7 @@ use crate::image::boot_entries::{self, Entry};
 use crate::kernel::mount;
 use crate::lab::netboot;
 use crate::lab::own::Transport;
-use crate::lab::{Firmware, Lab, Mac, Name, Node, Root};
+use crate::lab::{Firmware, Lab, LinkName, Mac, Name, Nat, Network, Node, Root};
 use crate::node::boot::Boot;
 use crate::node::qemu::{self, Machine};
 use crate::node::{storage, tpm};
@@ -31,7 +31,7 @@ use crate::service::sshd::{self, Account};
 use crate::service::sshd_keys::Keys;
 use crate::service::{ProbeMarks, httpd, own};
 use crate::step::Step;
-use crate::ways::{self, HostLink};
+use crate::ways::{self, By, HostLink, WayOut};
 
 pub use network::{bmc_mac, fabric_mac};
 
@@ -44,6 +44,9 @@ pub type Users = BTreeMap<Name, u32>;
 ///
 /// 60578 to 61183 is used by nobody (systemd's doc/UIDS-GIDS.md).
 const FIRST_USER: u32 = 60600;
+
+/// The user that carries connections out of the lab, above those of any member.
+pub const WAY_OUT_USER: u32 = 61183;
 
 /// Everything that the supervisor does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +81,8 @@ pub struct Plan {
     pub publish: Vec<Publish>,
     /// The links by which the host is on networks from the beginning.
     pub attach: Vec<HostLink>,
+    /// The way out, if the lab has one.
+    pub out: Option<WayOut>,
 }
 
 /// A folder that a service serves: a user's files and some of nsplay's beside them.
@@ -197,6 +202,7 @@ pub fn plan_again(
     let scripts = scripts(lab, tools);
     let dnsmasq = |dhcp| {
         let on = dnsmasq::On {
+            resolvers: &tools.ways.resolvers,
             binary: tools.dnsmasq.as_ref()?,
             ipv6: tools.ipv6,
             scripts: &scripts.keys().cloned().collect(),
@@ -253,6 +259,7 @@ pub fn plan_again(
         machines: machines.collect(),
         ipmi_sim: tools.ipmi_sim.clone(),
         publish: publish(lab),
+        out: out(lab, tools),
         attach: lab
             .networks()
             .filter(|network| network.attach)
@@ -261,6 +268,22 @@ pub fn plan_again(
                 Some(HostLink::of(&lab.name, network, address))
             })
             .collect(),
+    })
+}
+
+/// The way out, as this host can have it.
+fn out(lab: &Lab, tools: &Tools) -> Option<WayOut> {
+    // Preflight has refused what cannot be.
+    let by = match tools.ways.choose(lab.nat()?) {
+        Ok(Nat::Passt) => By::Passt(tools.ways.passt.clone()?),
+        Ok(Nat::Nft) => By::Link(tools.ways.transit?),
+        Ok(Nat::Off | Nat::Auto) | Err(_) => return None,
+    };
+    let networks = lab.networks().filter(|network| network.nat != Nat::Off);
+    Some(WayOut {
+        bridges: networks.map(Network::bridge).collect(),
+        by,
+        resolvers: tools.ways.resolvers.clone(),
     })
 }
 
@@ -275,6 +298,7 @@ fn shown(tools: &Tools) -> Vec<PathBuf> {
         Some(&tools.qemu_img),
         Some(&tools.swtpm),
         Some(&tools.ipmi_sim),
+        tools.ways.passt.as_ref(),
     ];
     let programs = programs.into_iter().flatten().chain(tools.own.values());
     let hidden = |path: &&PathBuf| mount::hides(path);
@@ -357,7 +381,7 @@ fn views(lab: &Lab, tools: &Tools, scripts: BTreeMap<Name, String>) -> Vec<View>
             entries: &tools.entries,
             default: None,
             timeout_ms: None,
-            internet: false,
+            internet: lab.nat().is_some(),
         };
         let text = |name: &str, text: String| TextFile {
             path: at.join(folder).join(name),
@@ -487,10 +511,30 @@ impl fmt::Display for Plan {
             }
             writeln!(f, "{}", command(name, self.user(name), &bmc.argv))?;
         }
-        if !self.attach.is_empty() {
+        let link = self.out.as_ref().and_then(|out| out.link(&self.lab.name));
+        if let Some(out) = &self.out {
+            writeln!(f, "\n# way out")?;
+            let (gateway, own) = out.addresses();
+            if let By::Passt(passt) = &out.by {
+                let (passt, arguments) = (passt.display(), out.arguments(3).join(" "));
+                writeln!(f, "ip tuntap add {} mode tap vnet_hdr", LinkName::out())?;
+                writeln!(
+                    f,
+                    "ip netns exec host setpriv --reuid {WAY_OUT_USER} {passt} {arguments}"
+                )?;
+                writeln!(f, "ip link set {} up", LinkName::out())?;
+            }
+            if let Some(link) = &link {
+                write!(f, "{link}")?;
+            }
+            writeln!(f, "nft -f - <<'EOF'\n{}EOF", out.rules(&[]))?;
+            writeln!(f, "ip address add {own} dev {}", LinkName::out())?;
+            writeln!(f, "ip route add default via {gateway}")?;
+        }
+        if !self.attach.is_empty() || link.is_some() {
             writeln!(f, "\n# host")?;
             let links: Vec<_> = self.attach.iter().map(|link| link.host.clone()).collect();
-            let rules = ways::guards(&self.lab.name, &links);
+            let rules = ways::host_rules(&self.lab.name, &links, link.as_ref());
             writeln!(f, "ip netns exec host nft -f - <<'EOF'\n{rules}EOF")?;
             self.attach
                 .iter()

@@ -67,6 +67,8 @@ pub enum Match {
     In(LinkName),
     /// It goes out by this link.
     Out(LinkName),
+    /// Its source is in this network.
+    From(Ipv4Net),
     /// Its destination is in this network.
     To(Ipv4Net),
     /// It belongs to something that is going on: `ct state established,related`.
@@ -151,6 +153,7 @@ impl fmt::Display for Rule {
             match found {
                 Match::In(link) => write!(f, "iifname \"{link}\" ")?,
                 Match::Out(link) => write!(f, "oifname \"{link}\" ")?,
+                Match::From(net) => write!(f, "ip saddr {net} ")?,
                 Match::To(net) => write!(f, "ip daddr {net} ")?,
                 Match::GoingOn => f.write_str("ct state established,related ")?,
             }

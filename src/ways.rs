@@ -4,10 +4,13 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use crate::lab::network::ETHERNET_MTU;
 use crate::lab::{Lab, LinkName, Name, Network};
 use crate::rules::{Chain, Family, Hook, Match, Rule, Table, Verdict};
 
@@ -112,6 +115,163 @@ pub fn guards(lab: &Name, links: &[LinkName]) -> Table {
             chain(Hook::Forward, forward.collect()),
         ],
     }
+}
+
+/// The way out of a lab.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayOut {
+    /// The bridges of the networks that have it.
+    pub bridges: Vec<LinkName>,
+    /// How.
+    pub by: By,
+    /// Servers of DNS that answer there.
+    pub resolvers: Vec<Ipv4Addr>,
+}
+
+/// How a lab's packets leave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum By {
+    /// By this passt(1), which opens connections anew.
+    Passt(PathBuf),
+    /// By a link to the host in this subnet.
+    Link(Ipv4Net),
+}
+
+/// The subnet between the fabric and passt, which nobody else sees: RFC 7335 sets it aside for
+/// what happens inside one host.
+const INSIDE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(192, 0, 0, 0), 29);
+
+/// Networks that a lab never reaches: a cloud's metadata, which has its host's keys, is in it.
+const LINK_LOCAL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
+
+/// Subnets for links to the host, of the range that is for measuring networks (RFC 2544); a lab
+/// begins at its own.
+pub fn transits(lab: &Name) -> impl Iterator<Item = Ipv4Net> + use<> {
+    const ALL: u32 = 1 << 15;
+    let first = group(lab) % ALL;
+    (0..ALL).map(move |n| {
+        let bits = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + (first + n) % ALL * 4;
+        Ipv4Net::new_assert(Ipv4Addr::from(bits), 30)
+    })
+}
+
+impl WayOut {
+    /// The next hop out of the fabric, and the fabric's own address there.
+    #[must_use]
+    pub fn addresses(&self) -> (Ipv4Addr, Ipv4Net) {
+        let net = match self.by {
+            By::Passt(_) => INSIDE,
+            By::Link(net) => net,
+        };
+        let nth = |n| Ipv4Addr::from(u32::from(net.network()) + n);
+        (nth(1), Ipv4Net::new_assert(nth(2), net.prefix_len()))
+    }
+
+    /// The link to the host, where the way is one.
+    #[must_use]
+    pub fn link(&self, lab: &Name) -> Option<HostLink> {
+        let By::Link(net) = self.by else { return None };
+        let sysctl = |family: &str, key: &str, value: &str| {
+            (family.to_owned(), key.to_owned(), value.to_owned())
+        };
+        Some(HostLink {
+            host: LinkName::on_host(lab, ".nat"),
+            group: group(lab),
+            address: Ipv4Net::new_assert(self.addresses().0, net.prefix_len()),
+            fabric: LinkName::out(),
+            master: None,
+            mtu: ETHERNET_MTU,
+            sysctls: vec![
+                sysctl("ipv4", "forwarding", "1"),
+                sysctl("ipv6", "disable_ipv6", "1"),
+                sysctl("ipv4", "arp_ignore", "1"),
+            ],
+        })
+    }
+
+    /// The fabric's rules: who goes out, gets the fabric's address, and only answers come in.
+    /// `hidden` are the host's own addresses.
+    #[must_use]
+    pub fn rules(&self, hidden: &[Ipv4Net]) -> Table {
+        let out = LinkName::out();
+        let going_out = || Match::Out(out.clone());
+        let hidden = hidden.iter().chain([&LINK_LOCAL]);
+        let mut forward: Vec<Rule> = hidden
+            .map(|net| Rule::new([going_out(), Match::To(*net)], Verdict::Drop))
+            .collect();
+        let opened = self
+            .bridges
+            .iter()
+            .map(|bridge| Rule::new([Match::In(bridge.clone()), going_out()], Verdict::Accept));
+        forward.extend(opened);
+        forward.extend([
+            Rule::new([Match::In(out.clone()), Match::GoingOn], Verdict::Accept),
+            Rule::new([Match::In(out.clone())], Verdict::Drop),
+            Rule::new([going_out()], Verdict::Drop),
+        ]);
+        let input = vec![
+            Rule::new([Match::In(out.clone()), Match::GoingOn], Verdict::Accept),
+            Rule::new([Match::In(out.clone())], Verdict::Drop),
+        ];
+        let masquerade = vec![Rule::new([going_out()], Verdict::Masquerade)];
+        let chain = |hook, rules| Chain {
+            hook,
+            drops: false,
+            rules,
+        };
+        Table {
+            name: "nsplay".to_owned(),
+            family: Family::Ip,
+            chains: vec![
+                chain(Hook::Input, input),
+                chain(Hook::Forward, forward),
+                chain(Hook::Postrouting, masquerade),
+            ],
+        }
+    }
+
+    /// What passt is called with, but for its own name; `fd` is its line to the fabric.
+    #[must_use]
+    pub fn arguments(&self, fd: RawFd) -> Vec<String> {
+        let (gateway, own) = self.addresses();
+        let arguments = format!(
+            "--foreground --quiet --fd {fd} --ipv4-only --no-dhcp --no-map-gw --mtu {ETHERNET_MTU} \
+             --address {} --netmask {} --gateway {gateway}",
+            own.addr(),
+            own.prefix_len()
+        );
+        arguments.split(' ').map(str::to_owned).collect()
+    }
+}
+
+/// The rules on the host for the links of attached networks and for the way out.
+///
+/// The lab reaches what is behind the host by the way out, and never the host itself.
+#[must_use]
+pub fn host_rules(lab: &Name, attached: &[LinkName], out: Option<&HostLink>) -> Table {
+    let mut table = guards(lab, attached);
+    let Some(out) = out else { return table };
+    let (link, net) = (out.host.clone(), out.address.trunc());
+    let incoming = || Match::In(link.clone());
+    for chain in &mut table.chains {
+        match chain.hook {
+            Hook::Input => chain.rules.extend([
+                Rule::new([incoming(), Match::GoingOn], Verdict::Accept),
+                Rule::new([incoming()], Verdict::Drop),
+            ]),
+            Hook::Forward => chain.rules.extend([
+                Rule::new([Match::Out(link.clone()), Match::GoingOn], Verdict::Accept),
+                Rule::new([Match::Out(link.clone())], Verdict::Drop),
+            ]),
+            Hook::Postrouting => {}
+        }
+    }
+    table.chains.push(Chain {
+        hook: Hook::Postrouting,
+        drops: false,
+        rules: vec![Rule::new([Match::From(net)], Verdict::Masquerade)],
+    });
+    table
 }
 
 /// Why a network cannot be attached.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use nsplay::host::tools::Tools;
+use nsplay::host::ways::HostWays;
 use nsplay::image::boot_entries::Entry;
 use nsplay::kernel::kvm::Verdict;
 use nsplay::lab::file::{Origin, load};
@@ -50,6 +51,12 @@ fn tools() -> Tools {
         scripts: BTreeSet::new(),
         kvm: Verdict::Unusable("a test asks for none".to_owned()),
         ipv6: true,
+        ways: HostWays {
+            passt: Some(path("passt")),
+            forwards: true,
+            transit: Some("198.18.0.0/30".parse().unwrap()),
+            resolvers: vec![[192, 0, 2, 53].into()],
+        },
     }
 }
 

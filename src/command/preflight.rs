@@ -108,6 +108,12 @@ pub fn host(lab: &Lab, tools: &Tools) -> Vec<Problem> {
     }
     problems.extend(hardware::problems(lab, tools));
     problems.extend(ways(lab));
+    if let Some(nat) = lab.nat()
+        && let Err((message, hint)) = tools.ways.choose(nat)
+    {
+        let hint = Some(hint);
+        problems.push(Problem { message, hint });
+    }
     for own in &lab.own {
         if let Some(user) = &own.user
             && !tools.users.contains_key(&own.name)

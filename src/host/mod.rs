@@ -8,3 +8,4 @@ pub mod routes;
 pub mod sockets;
 pub mod tools;
 pub mod usage;
+pub mod ways;

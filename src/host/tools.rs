@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::firmware;
 use super::programs::{Finder, Host};
+use super::ways::HostWays;
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::kvm::{self, Verdict};
 use crate::lab::netboot::script_file;
@@ -59,6 +60,8 @@ pub struct Tools {
     pub kvm: Verdict,
     /// Whether the kernel has IPv6.
     pub ipv6: bool,
+    /// What there is for a way out.
+    pub ways: HostWays,
 }
 
 impl Tools {
@@ -107,6 +110,7 @@ impl Tools {
                 Verdict::Unusable("no node asks for it".to_owned())
             },
             ipv6: finder.has_file(Path::new("/proc/sys/net/ipv6/conf/default/disable_ipv6")),
+            ways: HostWays::find(lab, finder),
         }
     }
 

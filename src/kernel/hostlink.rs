@@ -8,12 +8,15 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use ipnet::Ipv4Net;
 use nix::libc;
 use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
-use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth};
+use rtnetlink::{
+    AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+};
 
 use super::netlink::Socket;
 use super::netns;
@@ -87,6 +90,25 @@ impl HostLink {
             .build();
         gone(Socket::route()?.request(RouteNetlinkMessage::DelLink(link), 0))
     }
+}
+
+/// Sets the fabric's link out of the lab up, with its address and the default route.
+///
+/// # Errors
+/// What the kernel says.
+pub fn furnish_out(link: &LinkName, own: Ipv4Net, gateway: Ipv4Addr) -> io::Result<()> {
+    let socket = Socket::route()?;
+    let create = NLM_F_CREATE | NLM_F_EXCL;
+    let address = AddressMessageBuilder::<Ipv4Addr>::new()
+        .index(if_nametoindex(link.as_str())?)
+        .address(own.addr(), own.prefix_len())
+        .build();
+    socket.request(RouteNetlinkMessage::NewAddress(address), create)?;
+    set_up(&socket, link)?;
+    let route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .gateway(gateway)
+        .build();
+    socket.request(RouteNetlinkMessage::NewRoute(route), create)
 }
 
 fn set_up(socket: &Socket, link: &LinkName) -> io::Result<()> {

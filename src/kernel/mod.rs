@@ -16,5 +16,6 @@ pub mod nft;
 pub mod occupants;
 pub mod packet;
 pub mod process;
+pub mod pump;
 pub mod reaper;
 pub mod tap;

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
     socket,
@@ -12,6 +13,7 @@ use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
+use tokio::io::unix::AsyncFd;
 
 /// What one read takes: the kernel sends no more at once (`NLMSG_GOODSIZE`, and 32 KiB for dumps).
 const READ: usize = 64 << 10;
@@ -148,6 +150,52 @@ impl Socket {
             }
         }
         Ok(all)
+    }
+}
+
+/// Hears when IPv4 addresses of a network namespace come and go.
+#[derive(Debug)]
+pub struct Addresses(AsyncFd<OwnedFd>);
+
+impl Addresses {
+    /// Opens a socket in the calling thread's network namespace, for [`watch`](Self::watch).
+    ///
+    /// # Errors
+    /// What socket(2) says.
+    pub fn open() -> io::Result<OwnedFd> {
+        /// `RTMGRP_IPV4_IFADDR` of `<linux/rtnetlink.h>`.
+        const ADDRESSES: u32 = 0x10;
+
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let protocol = SockProtocol::NetlinkRoute;
+        let opened = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
+        bind(opened.as_raw_fd(), &NetlinkAddr::new(0, ADDRESSES))?;
+        Ok(opened)
+    }
+
+    /// Watches by an open socket.
+    ///
+    /// # Errors
+    /// What epoll_ctl(2) says.
+    pub fn watch(socket: OwnedFd) -> io::Result<Self> {
+        // SAFETY: the descriptor is moved into the AsyncFd, which closes it after deregistering it.
+        let ready = unsafe { AsyncFd::register(socket) }?;
+        Ok(Self(ready))
+    }
+
+    /// Waits until addresses have come or gone.
+    ///
+    /// # Errors
+    /// What poll(2) says.
+    pub async fn changed(&self) -> io::Result<()> {
+        self.0.readable().await?.clear_ready();
+        let mut buffer = vec![0; READ];
+        // What has changed, the caller asks; more than the socket held is heard as an error.
+        while !matches!(
+            recv(self.0.get_ref().as_raw_fd(), &mut buffer, MsgFlags::empty()),
+            Err(Errno::EAGAIN)
+        ) {}
+        Ok(())
     }
 }
 

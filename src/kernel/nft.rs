@@ -6,6 +6,7 @@
 
 use std::io;
 
+use ipnet::Ipv4Net;
 use nix::libc;
 
 use super::netlink::Socket;
@@ -115,6 +116,9 @@ const NF_INET_FORWARD: u32 = 2;
 const NESTED: u16 = 0x8000;
 const REGISTER: u32 = 1;
 const VERDICT_REGISTER: u32 = 0;
+/// Where addresses are in an IPv4 header (RFC 791, section 3.1).
+const SOURCE: u32 = 12;
+const DESTINATION: u32 = 16;
 /// `IFNAMSIZ`.
 const LINK_NAME: usize = 16;
 
@@ -201,7 +205,6 @@ fn expressions(list: &mut Attributes, rule: &Rule, family: u8) {
     /// Keys of `meta`.
     const IIFNAME: u32 = 6;
     const OIFNAME: u32 = 7;
-    const NFPROTO: u32 = 15;
 
     for found in &rule.matches {
         match found {
@@ -213,21 +216,8 @@ fn expressions(list: &mut Attributes, rule: &Rule, family: u8) {
                 list.load_meta(OIFNAME);
                 list.compare(0, &padded(link));
             }
-            Match::To(net) => {
-                if family == 1 {
-                    list.load_meta(NFPROTO);
-                    list.compare(0, &[2]);
-                }
-                list.expression("payload", |it| {
-                    it.number(1, REGISTER);
-                    // The destination in the network header (RFC 791, section 3.1).
-                    it.number(2, 1);
-                    it.number(3, 16);
-                    it.number(4, 4);
-                });
-                list.mask(&net.netmask().octets());
-                list.compare(0, &net.network().octets());
-            }
+            Match::From(net) => list.is_in(*net, SOURCE, family),
+            Match::To(net) => list.is_in(*net, DESTINATION, family),
             Match::GoingOn => {
                 list.expression("ct", |it| {
                     it.number(1, REGISTER);
@@ -329,6 +319,26 @@ impl Attributes<'_> {
             it.number(2, how);
             it.nest(3, |data| data.put(1, |it| it.0.extend(value)));
         });
+    }
+
+    /// Goes on if the address at `offset` of an IPv4 header is in `net`.
+    fn is_in(&mut self, net: Ipv4Net, offset: u32, family: u8) {
+        /// The key of `meta` for the family of a packet, which both families have.
+        const NFPROTO: u32 = 15;
+
+        if family == 1 {
+            self.load_meta(NFPROTO);
+            self.compare(0, &[2]);
+        }
+        self.expression("payload", |it| {
+            it.number(1, REGISTER);
+            // The network header.
+            it.number(2, 1);
+            it.number(3, offset);
+            it.number(4, 4);
+        });
+        self.mask(&net.netmask().octets());
+        self.compare(0, &net.network().octets());
     }
 
     /// Keeps the bits of the register that are set in `mask`.

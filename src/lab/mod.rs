@@ -26,7 +26,7 @@ pub use hardware::{BootDevice, Disk, DiskBus, Kernel, Tpm, UefiVars};
 pub use mac::Mac;
 pub use name::{LinkName, Name};
 pub use netboot::{Netboot, NetworkBoot};
-pub use network::{Ipv6, Network, Nic};
+pub use network::{Ipv6, Nat, Network, Nic};
 pub use own::OwnService;
 pub use profile::{Identity, Profile};
 pub use stage::Stage;

@@ -127,6 +127,12 @@ impl LinkName {
         Self::short(&format!("host.{what}"))
     }
 
+    /// The fabric's link that leads out of the lab.
+    #[must_use]
+    pub fn out() -> Self {
+        Self("nat.0".to_owned())
+    }
+
     fn short(name: &str) -> Self {
         match name.len() <= Self::MOST {
             true => Self(name.to_owned()),

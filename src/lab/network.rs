@@ -34,7 +34,25 @@ pub struct Network {
     pub ipv6: Ipv6,
     /// Whether the host is on it from the beginning.
     pub attach: bool,
+    /// By which way it reaches what the host reaches.
+    pub nat: Nat,
 }
+
+/// Ways out of a lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nat {
+    /// None.
+    Off,
+    /// The first of the others that this host can have.
+    Auto,
+    /// passt(1): connections are opened anew by an unprivileged process on the host.
+    Passt,
+    /// A link to the host, which forwards, and rules of its own.
+    Nft,
+}
+
+spelled!(Nat { Off => "false", Auto => "true", Passt => "passt", Nft => "nft" });
 
 /// How the guests of a network come by IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +110,15 @@ impl Lab {
         // A lab that has been checked names no other.
         let found = self.networks().find(|network| network.name == *name);
         found.unwrap_or(&self.network)
+    }
+
+    /// The way out that its networks share, if any of them has one.
+    #[must_use]
+    pub fn nat(&self) -> Option<Nat> {
+        let all = self.networks().map(|network| network.nat);
+        let all: Vec<Nat> = all.filter(|nat| *nat != Nat::Off).collect();
+        let forced = all.iter().find(|nat| **nat != Nat::Auto);
+        forced.or(all.first()).copied()
     }
 
     /// All DHCP servers: the main network's, then the others' in the order of their networks.

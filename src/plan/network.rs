@@ -50,8 +50,8 @@ fn fabric(lab: &Lab, ipv6: bool) -> Vec<Step> {
     if ipv6 {
         steps.push(no_ipv6(&place));
     }
-    if !lab.more_networks.is_empty() {
-        // The fabric is the router between the lab's networks.
+    if !lab.more_networks.is_empty() || lab.nat().is_some() {
+        // The fabric is the router between the lab's networks, and out of it.
         steps.push(sysctl(&place, "net/ipv4/ip_forward", "1"));
     }
     steps.push(up(&place, LinkName::lo()));

@@ -14,7 +14,7 @@ use dnsmasq_config::{
 };
 
 use crate::lab::network::ETHERNET_MTU;
-use crate::lab::{Dhcp, Ipv6, Lab, LinkName, Mac, Name, Nic, Node};
+use crate::lab::{Dhcp, Ipv6, Lab, LinkName, Mac, Name, Nat, Nic, Node};
 use crate::program::{Cap, Probe, Program, TextFile, User};
 
 pub use own::script as own_script;
@@ -78,6 +78,8 @@ pub struct On<'a> {
     pub binary: &'a Path,
     /// Whether the host has IPv6 at all.
     pub ipv6: bool,
+    /// Servers of DNS that the lab reaches by its way out.
+    pub resolvers: &'a [Ipv4Addr],
     /// The nodes that have an iPXE script of their own.
     pub scripts: &'a BTreeSet<Name>,
 }
@@ -167,7 +169,7 @@ fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, on: On) -> Result<Config, DnsmasqE
                 .netmask(subnet.netmask())?
                 .lease(lease),
         )
-        .with_all(dns::directives(lab, dhcp)?)
+        .with_all(dns::directives(lab, dhcp, on.resolvers)?)
         .with(DhcpOption::new(
             OptionId::named("router")?,
             OptionValue::Addresses(vec![network.gateway]),
@@ -180,6 +182,13 @@ fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, on: On) -> Result<Config, DnsmasqE
         let mtu = DhcpOption::new(OptionId::named("mtu")?, mtu)?;
         // iPXE reopens a card whose MTU grows, and loses what it was given (1.0.0+git-20190125).
         config = config.with(mtu.when(!Tag::new("ipxe")?));
+    }
+    // One that is a server of DNS itself is who guests ask.
+    if network.nat != Nat::Off && !dhcp.dns && !on.resolvers.is_empty() {
+        config = config.with(DhcpOption::new(
+            OptionId::named("dns-server")?,
+            OptionValue::Addresses(on.resolvers.to_vec()),
+        )?);
     }
     let addresses = match network.ipv6 {
         Ipv6::Off => None,

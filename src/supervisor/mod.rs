@@ -14,6 +14,7 @@ mod keep;
 pub mod launch;
 mod life;
 mod orders;
+mod out;
 mod probe;
 mod programs;
 pub mod protocol;
@@ -50,6 +51,7 @@ use crate::rundir::RunDir;
 use board::Board;
 use control::Desk;
 use handover::Handover;
+use out::Outside;
 use publish::Sockets;
 use running::{Inner, Running};
 use stages::Stages;
@@ -147,7 +149,14 @@ fn take_over(
             journal: journal.clone(),
         },
         keys,
-        ways: Ways::new(plan.lab.name.clone(), adopt(host)?, journal.clone()),
+        ways: Ways::new(
+            plan.lab.name.clone(),
+            Outside {
+                host: Rc::new(adopt(host)?),
+                journal: journal.clone(),
+                reaper: reaper.clone(),
+            },
+        ),
         stages,
         servers: Default::default(),
         gate: Default::default(),

@@ -133,7 +133,7 @@ impl Running {
         self.make_network(&mut network, &plan)
             .await
             .map_err(|error| chain(&error))?;
-        let opened = self.0.ways.open(&plan.lab);
+        let opened = self.0.ways.open(&plan);
         opened.map_err(|refusal| refusal.to_string())?;
         for part in plan.parts() {
             self.plug(&part)

@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use super::out::{self, Outside};
 use crate::host::routes;
-use crate::journal::Journal;
 use crate::kernel::netns;
 use crate::kernel::nft::{self, OwnTable};
 use crate::lab::{Lab, LinkName, Name, Network};
+use crate::plan::Plan;
 use crate::ways::{self, HostLink};
 
 /// The ways of a lab; clones are the same ways.
@@ -27,9 +28,7 @@ pub struct Ways(Rc<Inner>);
 struct Inner {
     /// The lab's name.
     lab: Name,
-    /// The host's network namespace.
-    host: OwnedFd,
-    journal: Journal,
+    outside: Outside,
     state: RefCell<State>,
 }
 
@@ -37,6 +36,8 @@ struct Inner {
 struct State {
     /// The networks that the host is on.
     attached: BTreeMap<Name, HostLink>,
+    /// The link by which the lab reaches what the host reaches.
+    out: Option<HostLink>,
     /// The rules on the host; none without links.
     rules: Option<OwnTable>,
 }
@@ -58,13 +59,12 @@ impl fmt::Display for Refusal {
 }
 
 impl Ways {
-    /// The ways of a lab, of which none is open yet; `host` is the host's network namespace.
+    /// The ways of a lab, of which none is open yet.
     #[must_use]
-    pub fn new(lab: Name, host: OwnedFd, journal: Journal) -> Self {
+    pub fn new(lab: Name, outside: Outside) -> Self {
         Self(Rc::new(Inner {
             lab,
-            host,
-            journal,
+            outside,
             state: RefCell::default(),
         }))
     }
@@ -79,7 +79,7 @@ impl Ways {
         lab: &Lab,
         network: Option<&Name>,
     ) -> Result<(Ipv4Addr, LinkName), Refusal> {
-        let host = &self.0.host;
+        let host = &self.0.outside.host;
         let network = find(lab, network)?;
         let name = &network.name;
         if let Some(link) = self.0.state.borrow().attached.get(name) {
@@ -120,7 +120,7 @@ impl Ways {
             return Err(refusal);
         }
         let on = format!("the host is {address} on network `{name}`, by its link {shown}");
-        self.0.journal.note(on);
+        self.0.outside.journal.note(on);
         Ok((address, shown))
     }
 
@@ -149,7 +149,7 @@ impl Ways {
                 removed.map_err(|error| failed(&format!("detach network `{name}`"), &error))?;
                 self.0.state.borrow_mut().attached.remove(name);
                 let off = format!("the host is off network `{name}`");
-                self.0.journal.note(off);
+                self.0.outside.journal.note(off);
             }
         }
         self.guard()?;
@@ -160,7 +160,16 @@ impl Ways {
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
-    pub fn open(&self, lab: &Lab) -> Result<(), Refusal> {
+    pub fn open(&self, plan: &Plan) -> Result<(), Refusal> {
+        let lab = &plan.lab;
+        if let Some(way) = &plan.out {
+            let link = way.link(&lab.name);
+            self.0.state.borrow_mut().out = link.clone();
+            self.guard()?;
+            let opened = link.map_or(Ok(()), |link| link.add(self.0.outside.host.as_fd()));
+            let opened = opened.and_then(|()| out::open(way, &self.0.outside));
+            opened.map_err(|error| failed("open the way out", &error))?;
+        }
         let networks = lab.networks().filter(|network| network.attach);
         networks
             .map(|network| &network.name)
@@ -171,8 +180,14 @@ impl Ways {
     pub fn close(&self) {
         let attached = self.0.state.borrow().attached.keys().cloned().collect();
         if let Err(refusal) = self.close_all(attached) {
-            self.0.journal.note(refusal.to_string());
+            self.0.outside.journal.note(refusal.to_string());
         }
+        let out = self.0.state.borrow_mut().out.take();
+        if let Some(Err(error)) = out.map(|link| link.remove()) {
+            let text = format!("cannot close the way out: {error}");
+            self.0.outside.journal.note(text);
+        }
+        let _ = self.guard();
     }
 
     /// Makes the host's rules those of the links that there are.
@@ -180,15 +195,15 @@ impl Ways {
         let mut state = self.0.state.borrow_mut();
         let links = state.attached.values().map(|link| link.host.clone());
         let links: Vec<LinkName> = links.collect();
-        if links.is_empty() {
+        if links.is_empty() && state.out.is_none() {
             // The kernel removes them with their socket.
             state.rules = None;
             return Ok(());
         }
-        let table = ways::guards(&self.0.lab, &links);
+        let table = ways::host_rules(&self.0.lab, &links, state.out.as_ref());
         let done = match &mut state.rules {
             Some(rules) => rules.replace(table),
-            None => netns::inside(self.0.host.as_fd(), || OwnTable::add(table))
+            None => netns::inside(self.0.outside.host.as_fd(), || OwnTable::add(table))
                 .map(|rules| state.rules = Some(rules)),
         };
         done.map_err(|error| match nft::is_unsupported(&error) {

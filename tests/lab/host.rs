@@ -70,6 +70,7 @@ impl Host {
             "tshark",
             "tcpdump",
             "nft",
+            "passt",
             "ping",
         ] {
             assert!(

@@ -6,7 +6,7 @@ use crate::host::{Host, Ran};
 const LAB: &str = "[node.node1]\npower = \"off\"\n";
 
 /// A host with an uplink, `up0`, to a host `far` at 203.0.113.1.
-fn with_uplink() -> Host {
+pub fn with_uplink() -> Host {
     let host = Host::new();
     host.shell(
         "set -e
@@ -27,7 +27,7 @@ fn with_uplink() -> Host {
 }
 
 /// Runs a command inside a member's network.
-fn inside(host: &Host, member: &str, command: &str) -> Ran {
+pub fn inside(host: &Host, member: &str, command: &str) -> Ran {
     host.shell(&format!(
         "{} exec {member} -- {command}",
         env!("CARGO_BIN_EXE_nsplay")
@@ -35,7 +35,7 @@ fn inside(host: &Host, member: &str, command: &str) -> Ran {
 }
 
 /// Links, addresses, routes and rules of the host.
-fn network(host: &Host) -> String {
+pub fn network(host: &Host) -> String {
     let script = "ip -o link; ip -o address; ip route show table all; nft list ruleset";
     host.shell(script).ok().out
 }

@@ -13,13 +13,15 @@ use super::report::{Notes, shown};
 use super::value::{self, spell_duration};
 use super::walk::{At, Item, Read, Table, Wrong, either, nearest};
 use crate::lab::network::{ETHERNET_MTU, MAIN};
-use crate::lab::{Dhcp, Ipv6, Lab, Name, Network};
+use crate::lab::{Dhcp, Ipv6, Lab, Name, Nat, Network};
 
 /// The keys of `[network]`; its tables are more networks.
-pub(super) const NETWORK: &[&str] = &["subnet", "gateway", "bmcs", "mtu", "ipv6", "attach"];
+pub(super) const NETWORK: &[&str] = &["subnet", "gateway", "bmcs", "mtu", "ipv6", "attach", "nat"];
 
 /// The keys of `[network.NAME]`.
-pub(super) const MORE: &[&str] = &["subnet", "gateway", "bmcs", "mtu", "ipv6", "attach", "dhcp"];
+pub(super) const MORE: &[&str] = &[
+    "subnet", "gateway", "bmcs", "mtu", "ipv6", "attach", "nat", "dhcp",
+];
 
 /// The keys of `[network.NAME.dhcp]`.
 pub(super) const MORE_DHCP: &[&str] = &["address", "pool", "lease"];
@@ -47,6 +49,7 @@ pub(super) struct NetworkFile {
     mtu: Read<u16>,
     ipv6: Read<Ipv6>,
     attach: Read<bool>,
+    nat: Read<Nat>,
     dhcp: Option<MoreDhcpFile>,
 }
 
@@ -128,6 +131,7 @@ fn network(table: &Table, name: Name, at: usize, dhcp: Option<MoreDhcpFile>) -> 
         }),
         ipv6: table.read("ipv6", ipv6),
         attach: table.read("attach", value::boolean),
+        nat: table.read("nat", nat),
         dhcp,
     }
 }
@@ -174,6 +178,7 @@ struct One<'a> {
     mtu: Item<u16>,
     ipv6: Read<Ipv6>,
     attach: bool,
+    nat: Item<Nat>,
     has_dhcp: bool,
 }
 
@@ -238,6 +243,7 @@ impl<'a> Networks<'a> {
             mtu: file.mtu.or(ETHERNET_MTU),
             ipv6: file.ipv6,
             attach: file.attach.or(false).value,
+            nat: file.nat.or(Nat::Off),
             has_dhcp: match is_main {
                 true => main_has_dhcp,
                 false => file.dhcp.is_some(),
@@ -268,6 +274,25 @@ impl<'a> Networks<'a> {
             );
             let hint = self.free().map(|free| format!("{free} is free"));
             self.notes.add(byte, message, hint);
+        }
+    }
+
+    /// Notes networks that want different ways out: the lab has one.
+    fn check_nat(&self) {
+        let wanted = |one: &&One| matches!(one.nat.value, Nat::Passt | Nat::Nft);
+        let mut wanted = self.all.iter().filter(wanted);
+        let Some(first) = wanted.next() else { return };
+        for other in wanted.filter(|other| other.nat.value != first.nat.value) {
+            let message = format!(
+                "network `{}`: nat = \"{}\", but \"{}\" for network `{}` ({})",
+                other.name,
+                other.nat.value,
+                first.nat.value,
+                first.name,
+                from(self.notes, first.nat.at)
+            );
+            let hint = "networks share one way out: write nat = true for one of them".to_owned();
+            self.notes.add(other.nat.at.byte(), message, Some(hint));
         }
     }
 
@@ -389,6 +414,7 @@ impl<'a> Networks<'a> {
     /// cannot be is noted.
     pub(super) fn check(self) -> (Network, Vec<Network>) {
         let notes = self.notes;
+        self.check_nat();
         let network = |one: One| {
             one.addresses.check();
             Network {
@@ -399,12 +425,29 @@ impl<'a> Networks<'a> {
                 bmcs: one.bmcs,
                 mtu: one.mtu.value,
                 attach: one.attach,
+                nat: one.nat.value,
             }
         };
         let mut all: Vec<_> = self.all.into_iter().map(network).collect();
         let main = all.remove(0);
         all.sort_by(|a, b| a.name.cmp(&b.name));
         (main, all)
+    }
+}
+
+/// A way out, or true or false.
+fn nat(value: &DeValue) -> Result<Nat, Wrong> {
+    match value.as_bool() {
+        Some(true) => Ok(Nat::Auto),
+        Some(false) => Ok(Nat::Off),
+        None => {
+            let word = value::word(value, &["passt", "nft"]);
+            let word = word.map_err(|wrong| Wrong {
+                expected: "true, false, \"passt\" or \"nft\"".to_owned(),
+                ..wrong
+            })?;
+            Ok([Nat::Passt, Nat::Nft][word])
+        }
     }
 }
 
@@ -476,6 +519,10 @@ fn write_keys(out: &mut String, network: &Network) -> fmt::Result {
     }
     writeln!(out, "mtu = {}", network.mtu)?;
     writeln!(out, "attach = {}", network.attach)?;
+    match network.nat {
+        Nat::Off | Nat::Auto => writeln!(out, "nat = {}", network.nat)?,
+        Nat::Passt | Nat::Nft => writeln!(out, "nat = {}", quoted(network.nat))?,
+    }
     match network.ipv6 {
         Ipv6::Off => writeln!(out, "ipv6 = false"),
         Ipv6::Ra | Ipv6::Dhcpv6 => writeln!(out, "ipv6 = {}", quoted(network.ipv6)),

@@ -154,6 +154,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "fast_boot" | "clear" | "dns" | "secure_boot" | "keep" | "attach") => {
             or_variable(json!({ "type": "boolean" }))
         }
+        (_, "nat") => or_variable(json!({ "enum": [true, false, "passt", "nft"] })),
         (_, "value") => json!({ "type": ["string", "number"] }),
         (
             _,

@@ -11,13 +11,17 @@ use dnsmasq_config::{
 use ipnet::Ipv4Net;
 
 use super::name_of_card;
-use crate::lab::{Dhcp, Lab};
+use crate::lab::{Dhcp, Lab, Nat};
 
 /// What makes `dhcp` a DNS server, or keeps it from being one.
 ///
 /// # Errors
 /// A name that dnsmasq cannot be told.
-pub(super) fn directives(lab: &Lab, dhcp: &Dhcp) -> Result<Vec<Directive>, ValueError> {
+pub(super) fn directives(
+    lab: &Lab,
+    dhcp: &Dhcp,
+    resolvers: &[Ipv4Addr],
+) -> Result<Vec<Directive>, ValueError> {
     let mut all = Vec::new();
     let domain = dhcp.domain.as_deref().map(|main| domain(dhcp, main));
     if let Some(domain) = &domain {
@@ -28,7 +32,7 @@ pub(super) fn directives(lab: &Lab, dhcp: &Dhcp) -> Result<Vec<Directive>, Value
         return Ok(all);
     };
     let scope = |domain: &str| Domain::new(domain).map(Scope::Domain);
-    // No server is asked that is not named here: nothing leaves the lab.
+    // No server is asked that is not named here: nothing leaves the lab without a way out.
     all.push(Local::new(scope(&domain)?).into());
     let record = |name: &str, address: Ipv4Addr| -> Result<Directive, ValueError> {
         let full = Hostname::new(format!("{name}.{domain}"))?;
@@ -54,6 +58,10 @@ pub(super) fn directives(lab: &Lab, dhcp: &Dhcp) -> Result<Vec<Directive>, Value
                 all.push(record(&name_of_card(node, n), ip)?);
             }
         }
+    }
+    if is_main && lab.network.nat != Nat::Off {
+        let outside = resolvers.iter().copied().map(IpAddr::V4);
+        all.extend(outside.map(|outside| Server::new(outside).into()));
     }
     if is_main {
         for other in lab.more_dhcp.iter().filter(|other| other.dns) {
