@@ -101,11 +101,14 @@ impl Client {
 /// What to say when a lab is not there.
 #[must_use]
 pub fn not_up(dir: &RunDir) -> Failure {
-    Failure::refused(
-        format!("lab `{}` is not up", dir.lab()),
+    Failure::refused(format!("lab `{}` is not up", dir.lab()), {
+        let sudo = match dir.places().user {
+            None => "sudo ",
+            Some(_) => "",
+        };
         match dir.lab().as_str() {
-            "default" => "sudo nsplay up -d".to_owned(),
-            name => format!("sudo nsplay -p {name} up -d"),
-        },
-    )
+            "default" => format!("{sudo}nsplay up -d"),
+            name => format!("{sudo}nsplay -p {name} up -d"),
+        }
+    })
 }

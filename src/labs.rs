@@ -11,8 +11,9 @@ use nix::sys::statfs::{NSFS_MAGIC, statfs};
 use serde::Serialize;
 
 use crate::client::Client;
+use crate::host::places::Places;
 use crate::lab::Name;
-use crate::rundir::{NETNS_NAMES, RUN, RunDir, STATE};
+use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Member, Reply, Request};
 
 /// A supervisor that works answers within milliseconds; a stopped one must not stop the list.
@@ -55,13 +56,16 @@ impl std::fmt::Display for LabState {
     }
 }
 
-/// All labs of this host, in the order of their names.
+/// All labs of the caller, those that root has made for the caller too, in the order of their names.
 #[must_use]
 pub fn all() -> Vec<Found> {
-    let names: BTreeSet<Name> = [RUN, STATE]
+    let Places { run, state, .. } = Places::of_caller();
+    let of_root = names_in(&Places::system().run).into_iter();
+    let of_root = of_root.filter(|name| RunDir::new(name).places().user.is_none());
+    let own = [run, state]
         .into_iter()
-        .flat_map(|folder| names_in(Path::new(folder)))
-        .collect();
+        .flat_map(|folder| names_in(&folder));
+    let names: BTreeSet<Name> = own.chain(of_root).collect();
     names.into_iter().map(|name| look(&name)).collect()
 }
 
@@ -168,16 +172,17 @@ fn usage(path: &Path) -> u64 {
 /// # Errors
 /// What could not be removed first; the rest has been tried.
 pub fn prune(disks: bool, mut removed: impl FnMut(String)) -> io::Result<()> {
+    let places = Places::of_caller();
     let mut first = Ok(());
     let mut note = |done: io::Result<()>| {
         if first.is_ok() {
             first = done;
         }
     };
-    for name in names_in(Path::new(RUN)) {
-        note(sweep(&RunDir::new(&name), &mut removed));
+    for name in names_in(&places.run) {
+        note(sweep(&RunDir::own(&name), &mut removed));
     }
-    for path in dangling() {
+    for path in places.netns.iter().flat_map(|folder| dangling(folder)) {
         match fs::remove_file(&path) {
             Ok(()) => removed(format!("{}, which led nowhere", path.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -185,8 +190,8 @@ pub fn prune(disks: bool, mut removed: impl FnMut(String)) -> io::Result<()> {
         }
     }
     if disks {
-        for name in names_in(Path::new(STATE)) {
-            note(forget(&RunDir::new(&name), &mut removed));
+        for name in names_in(&places.state) {
+            note(forget(&RunDir::own(&name), &mut removed));
         }
     }
     first
@@ -215,8 +220,8 @@ fn sweep(dir: &RunDir, removed: &mut impl FnMut(String)) -> io::Result<()> {
 }
 
 /// Names for netns of labs whose processes have gone.
-fn dangling() -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(NETNS_NAMES) else {
+fn dangling(names: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(names) else {
         return Vec::new();
     };
     let mut found: Vec<PathBuf> = entries
@@ -255,7 +260,7 @@ fn forget(dir: &RunDir, removed: &mut impl FnMut(String)) -> io::Result<()> {
         crate::ui::bytes_of(bytes)
     ));
     // The common folder goes with the last lab; what else is there keeps it.
-    let _ = fs::remove_dir(STATE);
+    let _ = fs::remove_dir(&dir.places().state);
     Ok(())
 }
 

@@ -161,9 +161,12 @@ impl Plan {
 }
 
 /// A user for each member: those who have one in `kept` keep it, the others get the lowest that
-/// nobody has.
-fn users(lab: &Lab, kept: &Users) -> Users {
+/// nobody has. Where there is but one user, all have it.
+fn users(lab: &Lab, kept: &Users, one_user: Option<u32>) -> Users {
     let names: Vec<&Name> = lab.members();
+    if let Some(user) = one_user {
+        return names.into_iter().map(|name| (name.clone(), user)).collect();
+    }
     let mut users: Users = kept
         .iter()
         .filter(|(name, _)| names.contains(name))
@@ -196,8 +199,9 @@ pub fn plan_again(
     keys: &Keys,
     kept: &Users,
 ) -> Result<Plan, DnsmasqError> {
-    let dir = RunDir::new(&lab.name);
-    let users = users(lab, kept);
+    let dir = RunDir::of(tools.places.clone(), &lab.name);
+    let one_user = tools.places.user;
+    let users = users(lab, kept, one_user);
     let mut services = Vec::new();
     let scripts = scripts(lab, tools);
     let dnsmasq = |dhcp| {
@@ -216,7 +220,11 @@ pub fn plan_again(
         services.push(httpd::program(web, found));
     }
     if let (Some(ssh), Some(binary)) = (&lab.ssh, &tools.sshd) {
-        services.push(sshd::program(ssh, binary, keys));
+        let program = sshd::program(ssh, binary, keys);
+        services.push(match one_user {
+            None => program,
+            Some(_) => sshd::for_one_user(program),
+        });
     }
     for program in lab.more_dhcp.iter().filter_map(dnsmasq) {
         services.push(program?);

@@ -9,6 +9,9 @@
 //! /run/netns/nsplay-LAB-MEMBER     symbolic links for `ip netns exec`
 //! /var/lib/nsplay/LAB/             disks, and the log of the last run
 //! ```
+//!
+//! These are root's. A user's are [elsewhere](Places), and have their names for netns in the run
+//! directory: `netns/MEMBER`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -18,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::places::Places;
 use crate::kernel::hostlink;
 use crate::lab::Name;
 use crate::ways;
@@ -25,10 +29,10 @@ use crate::ways;
 /// Where iproute2 looks names of network namespaces up (ip-netns(8)).
 pub const NETNS_NAMES: &str = "/run/netns";
 
-/// Where every lab's run directory is.
+/// Where the run directory of every lab of root's is.
 pub const RUN: &str = "/run/nsplay";
 
-/// Where every lab's state directory is.
+/// Where the state directory of every lab of root's is.
 pub const STATE: &str = "/var/lib/nsplay";
 
 /// The places of one lab.
@@ -36,6 +40,7 @@ pub const STATE: &str = "/var/lib/nsplay";
 pub struct RunDir {
     lab: Name,
     run: PathBuf,
+    places: Places,
 }
 
 /// A lab's lock (flock(2)): whoever holds it makes or removes the lab.
@@ -55,13 +60,42 @@ pub struct Supervisor {
 }
 
 impl RunDir {
-    /// The places of `lab`; none is made.
+    /// The places of the lab that the caller means by `lab`; none is made.
+    ///
+    /// That is the caller's own, or one that root has made for the caller (sudo).
     #[must_use]
     pub fn new(lab: &Name) -> Self {
+        let own = Self::own(lab);
+        let Some(user) = own.places.user.filter(|_| !own.exists()) else {
+            return own;
+        };
+        let of_root = Self::of(Places::system(), lab);
+        match fs::symlink_metadata(of_root.control()) {
+            Ok(found) if found.uid() == user => of_root,
+            _ => own,
+        }
+    }
+
+    /// The places of a lab that the caller makes; none is made.
+    #[must_use]
+    pub fn own(lab: &Name) -> Self {
+        Self::of(Places::of_caller(), lab)
+    }
+
+    /// The places of `lab` among `places`; none is made.
+    #[must_use]
+    pub fn of(places: Places, lab: &Name) -> Self {
         Self {
             lab: lab.clone(),
-            run: Path::new(RUN).join(lab.as_str()),
+            run: places.run.join(lab.as_str()),
+            places,
         }
+    }
+
+    /// The places that it is among.
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The lab.
@@ -97,7 +131,7 @@ impl RunDir {
     /// The state directory, which outlives the lab.
     #[must_use]
     pub fn state(&self) -> PathBuf {
-        Path::new(STATE).join(self.lab.as_str())
+        self.places.state.join(self.lab.as_str())
     }
 
     /// The events and log lines of the last run, one JSON object a line.
@@ -118,14 +152,42 @@ impl RunDir {
     /// What mkdir(2) says; PermissionDenied when a place is taken by somebody
     /// else's file or by a symbolic link.
     fn make(&self) -> io::Result<()> {
-        for (path, mode) in [
-            (Path::new(RUN), 0o755),
-            (self.run.as_path(), 0o755),
-            (Path::new(STATE), 0o755),
-            (self.state().as_path(), 0o755),
-            (Path::new(NETNS_NAMES), 0o755),
+        let mode = match self.places.user {
+            None => 0o755,
+            Some(_) => {
+                self.make_above()?;
+                0o700
+            }
+        };
+        for path in [
+            self.places.run.as_path(),
+            self.run.as_path(),
+            self.places.state.as_path(),
+            self.state().as_path(),
+            self.netns_names_folder().as_path(),
         ] {
             make_own(path, mode)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the folders that the environment of a user names, where they are not there yet.
+    fn make_above(&self) -> io::Result<()> {
+        let above = [&self.places.state, &self.places.run].map(|path| path.parent());
+        for path in above.into_iter().flatten().filter(|path| !path.exists()) {
+            if let Some(parent) = path.parent() {
+                let told = |error: io::Error| {
+                    let message = format!("cannot make {}: {error}", parent.display());
+                    io::Error::new(error.kind(), message)
+                };
+                let mut builder = DirBuilder::new();
+                builder
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(parent)
+                    .map_err(told)?;
+            }
+            make_own(path, 0o700)?;
         }
         Ok(())
     }
@@ -230,7 +292,7 @@ impl RunDir {
         self.clear_into(&mut remains);
         remains.note(&self.run, fs::remove_dir_all(&self.run));
         // The common folders go with the last lab; what others put there keeps them.
-        for folder in [RUN, NETNS_NAMES] {
+        for folder in [&self.places.run, &self.netns_names_folder()] {
             let _ = fs::remove_dir(folder);
         }
         remains.result()
@@ -248,8 +310,10 @@ impl RunDir {
 
     fn clear_into(&self, remains: &mut Remains) {
         // They have gone with the lab, but where something still holds its namespace.
-        let links = hostlink::remove_group(ways::group(&self.lab));
-        remains.note(Path::new("its links on the host"), links);
+        if self.places.user.is_none() {
+            let links = hostlink::remove_group(ways::group(&self.lab));
+            remains.note(Path::new("its links on the host"), links);
+        }
         let links = self
             .recorded()
             .map(|supervisor| self.netns_names(supervisor.pid));
@@ -267,14 +331,32 @@ impl RunDir {
     /// The name for `ip netns exec` of a member.
     #[must_use]
     pub fn netns_name(&self, member: &Name) -> PathBuf {
-        Path::new(NETNS_NAMES).join(format!("nsplay-{}-{member}", self.lab))
+        self.netns_names_folder()
+            .join(format!("{}{member}", self.netns_names_start()))
+    }
+
+    /// The folder that names of namespaces are in.
+    #[must_use]
+    pub fn netns_names_folder(&self) -> PathBuf {
+        match &self.places.netns {
+            Some(folder) => folder.clone(),
+            None => self.run.join("netns"),
+        }
+    }
+
+    /// What the names of this lab's namespaces start with, in a folder that all labs share.
+    fn netns_names_start(&self) -> String {
+        match &self.places.netns {
+            Some(_) => format!("nsplay-{}-", self.lab),
+            None => String::new(),
+        }
     }
 
     /// The names that lead to descriptors of the process `pid`.
     fn netns_names(&self, pid: i32) -> Vec<PathBuf> {
-        let ours = format!("nsplay-{}-", self.lab);
+        let ours = self.netns_names_start();
         let leads = format!("/proc/{pid}/fd/");
-        let Ok(entries) = fs::read_dir(NETNS_NAMES) else {
+        let Ok(entries) = fs::read_dir(self.netns_names_folder()) else {
             return Vec::new();
         };
         entries

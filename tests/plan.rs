@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use nsplay::host::places::Places;
 use nsplay::host::tools::Tools;
 use nsplay::host::ways::HostWays;
 use nsplay::image::boot_entries::Entry;
@@ -16,6 +17,7 @@ use nsplay::service::sshd_keys::Keys;
 fn tools() -> Tools {
     let path = |name: &str| PathBuf::from("/usr/bin").join(name);
     Tools {
+        places: Places::system(),
         dnsmasq: Some(path("dnsmasq")),
         httpd: Some(Found {
             kind: Kind::Lighttpd,

@@ -11,7 +11,16 @@ use crate::ui;
 /// Puts the host on a network of the lab, and prints its address there.
 pub fn attach(options: &cli::Way, lab: &Name) -> Result<u8, Failure> {
     let network = options.network.clone();
-    Client::to_lab(&RunDir::new(lab), &Request::Attach { network })?.replies(|reply| {
+    let dir = RunDir::new(lab);
+    if dir.places().user.is_some() && dir.exists() {
+        return Err(Failure::refused(
+            format!(
+                "lab `{lab}` was made without root, and only root may put this host on a network"
+            ),
+            "`nsplay exec fabric -- CMD` runs a command of this host inside the lab's network",
+        ));
+    }
+    Client::to_lab(&dir, &Request::Attach { network })?.replies(|reply| {
         if let Reply::Attached { address, link } = reply {
             ui::data(&format!("{address} {link}\n"));
         }

@@ -20,6 +20,7 @@ use crate::client::not_up;
 use crate::error::Failure;
 use crate::kernel::netns;
 use crate::kernel::packet::{Frame, Instruction, LONGEST, PacketSocket};
+use crate::kernel::user;
 use crate::lab::{LinkName, Name};
 use crate::rundir::{RunDir, Supervisor};
 use crate::ui;
@@ -28,6 +29,7 @@ use crate::ui;
 pub fn run(options: &cli::Capture, lab: &Name) -> Result<u8, Failure> {
     let dir = RunDir::new(lab);
     let supervisor = dir.supervisor().ok_or_else(|| not_up(&dir))?;
+    enter(&dir, &supervisor).map_err(|error| Failure::io("enter the lab", &error))?;
     let (links, filter) = which(options, &dir, &supervisor)?;
     let filter = compile(&filter)?;
     let fail = |error: io::Error| Failure::io("capture", &error);
@@ -239,12 +241,24 @@ impl Output {
     }
 }
 
+/// Enters the user namespace that the lab of a user is in.
+///
+/// Who enters it is still who writes files, and reads the lab's descriptors.
+fn enter(dir: &RunDir, supervisor: &Supervisor) -> io::Result<()> {
+    match dir.places().user {
+        Some(_) => user::join(&File::open(format!("/proc/{}/ns/user", supervisor.pid))?),
+        None => Ok(()),
+    }
+}
+
 /// Makes the file, which belongs to who called sudo.
 fn create(file: &Path) -> io::Result<File> {
     let made = File::create(file)?;
     if made.metadata()?.is_file() {
         let id = |name| std::env::var(name).ok()?.parse().ok();
-        fchown(&made, id("SUDO_UID"), id("SUDO_GID"))?;
+        if nix::unistd::geteuid().is_root() {
+            fchown(&made, id("SUDO_UID"), id("SUDO_GID"))?;
+        }
     }
     Ok(made)
 }

@@ -44,7 +44,9 @@ pub fn inside(member: &Name, lab: &Name, command: &mut Command) -> Result<u8, Fa
         })
     };
     let (net, pid) = (open(netns)?, open(format!("{proc}/ns/pid").into())?);
-    let status = in_namespaces(net, pid, command).map_err(|error| {
+    let user = dir.places().user;
+    let user = user.map(|_| open(format!("{proc}/ns/user").into()));
+    let status = in_namespaces(user.transpose()?, net, pid, command).map_err(|error| {
         let program = command.get_program().to_string_lossy();
         match error.kind() {
             io::ErrorKind::NotFound => Failure::refused(

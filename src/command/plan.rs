@@ -5,6 +5,7 @@ use crate::cli::FileOptions;
 use crate::error::Failure;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
+use crate::host::unprivileged;
 use crate::lab::Name;
 use crate::plan::plan;
 use crate::service::sshd_keys::Keys;
@@ -12,7 +13,7 @@ use crate::ui;
 
 /// Prints the plan; nothing of the host has to be there for it.
 pub fn run(options: &FileOptions, project: Option<&Name>) -> Result<u8, Failure> {
-    let lab = super::lab(options, project)?;
+    let (lab, _) = super::lab(options, project)?.with_ports_from(unprivileged::first());
     let finder = Finder::from_env();
     if let Some(missing) = preflight::missing(&lab, &finder) {
         return Err(Failure::all(missing));

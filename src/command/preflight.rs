@@ -1,6 +1,7 @@
 //! Checks that come before anything is made, all in one report.
 
 mod hardware;
+mod user;
 
 use std::fs;
 use std::io;
@@ -8,6 +9,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use nix::unistd::{AccessFlags, access, geteuid};
 
 use crate::error::{Failure, Problem};
 use crate::host::packages;
@@ -30,12 +33,12 @@ pub fn untold(error: &DnsmasqError) -> Failure {
     )
 }
 
-/// Without root nothing can be made.
-pub fn root() -> Option<Problem> {
-    (!nix::unistd::geteuid().is_root()).then(|| Problem {
-        message: "nsplay up makes namespaces and network links, which needs root".to_owned(),
-        hint: Some("run it again with sudo".to_owned()),
-    })
+/// What the system forbids who runs this.
+pub fn privileges() -> Option<Problem> {
+    match geteuid().is_root() {
+        true => user::of_root(),
+        false => user::of_user(),
+    }
 }
 
 /// The programs and firmware that are missing, with the command that installs them.
@@ -73,11 +76,11 @@ fn uninstalled(missing: &packages::Missing) -> Vec<Problem> {
 /// What the lab needs of devices and folders.
 pub fn host(lab: &Lab, tools: &Tools) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if !lab.nodes.is_empty() && !Path::new("/dev/net/tun").exists() {
-        problems.push(Problem {
-            message: "there is no /dev/net/tun, which a node's network card needs".to_owned(),
-            hint: Some("modprobe tun".to_owned()),
-        });
+    if !lab.nodes.is_empty() {
+        problems.extend(user::tun());
+    }
+    if tools.places.user.is_some() {
+        problems.extend(user::beyond(lab, tools));
     }
     if let Verdict::Unusable(why) = &tools.kvm {
         for node in lab.nodes.iter().filter(|node| node.accel == Accel::Kvm) {
@@ -184,12 +187,24 @@ fn unreadable(folder: &Path) -> Option<(String, String)> {
         Ok(found) if !found.is_dir() => {
             Some(("it is no folder".to_owned(), format!("ls -ld {shown}")))
         }
-        Ok(found) if found.permissions().mode() & 0o005 != 0o005 => Some((
-            "others than its owner may not read it".to_owned(),
-            format!("chmod -R o+rX {shown}"),
-        )),
-        Ok(_) => None,
+        Ok(found) => {
+            denied(folder, &found, 0o005).map(|why| (why, format!("chmod -R o+rX {shown}")))
+        }
     }
+}
+
+/// Why a lab's program may not use a file that it needs `bits` of, of the permissions of others.
+///
+/// In a lab of a user's all programs are that user's.
+fn denied(path: &Path, found: &fs::Metadata, bits: u32) -> Option<String> {
+    if geteuid().is_root() {
+        let may = found.permissions().mode() & bits == bits;
+        return (!may).then(|| "others than its owner may not read it".to_owned());
+    }
+    let mut wanted = AccessFlags::R_OK;
+    wanted.set(AccessFlags::X_OK, bits & 0o001 != 0);
+    let denied = access(path, wanted).err();
+    denied.map(|_| "you may not read it".to_owned())
 }
 
 /// Binds what the plan publishes, all of it or nothing.

@@ -18,8 +18,9 @@ use crate::event::What;
 use crate::files;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
+use crate::host::unprivileged;
 use crate::kernel::process::close_inherited;
-use crate::lab::{Lab, Name};
+use crate::lab::{Lab, Moved, Name};
 use crate::plan::{Plan, plan};
 use crate::rundir::{Lock, RunDir};
 use crate::service::sshd_keys::Keys;
@@ -31,9 +32,10 @@ use crate::ui::{self, Printer};
 pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
     // The watcher would hold them as long as the lab lives: a CI job waits for its pipe to close.
     close_inherited();
-    let lab = super::lab(&options.lab, project)?;
-    let dir = RunDir::new(&lab.name);
-    let (plan, keys) = check(&lab)?;
+    let (lab, moved) = super::lab(&options.lab, project)?.with_ports_from(unprivileged::first());
+    let dir = RunDir::own(&lab.name);
+    let (mut plan, keys) = check(&lab)?;
+    plan.notes.extend(moved.iter().map(Moved::to_string));
     let (lock, published) = claim(&dir, &plan)?;
     // Signals are held back from here on, so that one that comes now still takes the lab down.
     let mut stops = SigSet::empty();
@@ -83,7 +85,7 @@ pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
 /// Everything that can be wrong before anything is made.
 fn check(lab: &Lab) -> Result<(Plan, Keys), Failure> {
     let finder = Finder::from_env();
-    let mut problems: Vec<_> = preflight::root().into_iter().collect();
+    let mut problems: Vec<_> = preflight::privileges().into_iter().collect();
     problems.extend(preflight::missing(lab, &finder).into_iter().flatten());
     let tools = Tools::find(lab, &finder);
     problems.extend(preflight::host(lab, &tools));
@@ -98,7 +100,13 @@ fn check(lab: &Lab) -> Result<(Plan, Keys), Failure> {
 /// Takes the lab's lock and its published sockets.
 fn claim(dir: &RunDir, plan: &Plan) -> Result<(Lock, Vec<OwnedFd>), Failure> {
     let name = dir.lab();
-    let make = |error| Failure::io(format_args!("make {}", dir.path().display()), &error);
+    let make = |error| match dir.places().user {
+        None => Failure::io(format_args!("make {}", dir.path().display()), &error),
+        Some(_) => Failure::refused(
+            format!("cannot make {}: {error}", dir.path().display()),
+            "XDG_RUNTIME_DIR and XDG_STATE_HOME, or HOME, name folders of your own",
+        ),
+    };
     let Some(lock) = dir.claim().map_err(make)? else {
         return Err(Failure::refused(
             format!("lab `{name}` is up already"),
@@ -117,10 +125,13 @@ fn claim(dir: &RunDir, plan: &Plan) -> Result<(Lock, Vec<OwnedFd>), Failure> {
 
 /// Who besides root may use the lab: who called sudo.
 fn owner() -> u32 {
+    let this = nix::unistd::geteuid();
     let caller = std::env::var("SUDO_UID")
         .ok()
-        .and_then(|uid| uid.parse().ok());
-    caller.unwrap_or_else(|| nix::unistd::geteuid().as_raw())
+        .and_then(|uid| uid.parse().ok())
+        // `sudo -u USER` has it too.
+        .filter(|_| this.is_root());
+    caller.unwrap_or_else(|| this.as_raw())
 }
 
 /// Makes the control socket and the key for SSH.

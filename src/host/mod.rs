@@ -3,9 +3,11 @@
 pub mod disk_image;
 pub mod firmware;
 pub mod packages;
+pub mod places;
 pub mod programs;
 pub mod routes;
 pub mod sockets;
 pub mod tools;
+pub mod unprivileged;
 pub mod usage;
 pub mod ways;

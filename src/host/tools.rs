@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::firmware;
+use super::places::Places;
 use super::programs::{Finder, Host};
 use super::ways::HostWays;
 use crate::image::boot_entries::{self, Entry};
@@ -11,10 +12,9 @@ use crate::kernel::kvm::{self, Verdict};
 use crate::lab::netboot::script_file;
 use crate::lab::{Accel, Lab, Name, Root};
 use crate::node::qemu::Accelerator;
-use crate::rundir::STATE;
 use crate::service::httpd;
 
-/// Where `nsplay image build` puts the image, below [`STATE`].
+/// Where `nsplay image build` puts the image, below the [state](Places::state) folder.
 ///
 /// No lab can have this name: names hold no dot.
 pub const IMAGE: &str = ".image";
@@ -22,6 +22,8 @@ pub const IMAGE: &str = ".image";
 /// What the host has. Programs that the lab does not need may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tools {
+    /// Where labs are, and whose.
+    pub places: Places,
     /// dnsmasq(8).
     pub dnsmasq: Option<PathBuf>,
     /// The HTTP server that serves the lab.
@@ -70,9 +72,14 @@ impl Tools {
     pub fn find(lab: &Lab, finder: &Finder) -> Self {
         let program = |name: &str| finder.program(name);
         let plain = |name: &str| program(name).unwrap_or_else(|| PathBuf::from(name));
-        let image = Path::new(STATE).join(IMAGE);
+        let places = Places::of_caller();
+        // A user without an image boots the host's.
+        let images = [&places.state, &Places::system().state].map(|state| state.join(IMAGE));
+        let built = images.iter().find(|image| image.is_dir());
+        let image = built.unwrap_or(&images[0]).clone();
         let asks_kvm = lab.nodes.iter().any(|node| node.accel != Accel::Tcg);
         Self {
+            places,
             dnsmasq: program("dnsmasq"),
             httpd: lab
                 .web

@@ -19,21 +19,25 @@ pub enum Side {
     },
 }
 
-/// Forks the calling process; the child has its own mount, PID, network, IPC and UTS namespaces.
+/// Forks the calling process; the child has its own mount, PID, network, IPC and UTS namespaces, and
+/// a user namespace too with `user`, in which nobody is known yet ([`map`](super::user::map)).
 ///
 /// It must be called before there is a second thread: only the calling thread
 /// goes on in the child, and a lock that another one held would stay locked.
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN, ENOSPC where a limit of namespaces(7) is reached.
-pub fn clone() -> io::Result<Side> {
-    let flags = libc::CLONE_NEWNS
+pub fn clone(user: bool) -> io::Result<Side> {
+    let mut flags = libc::CLONE_NEWNS
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
         | libc::CLONE_PIDFD
         | libc::SIGCHLD;
+    if user {
+        flags |= libc::CLONE_NEWUSER;
+    }
     let mut pidfd: RawFd = -1;
     // clone(2) and not clone3(2): container runtimes filter the latter with ENOSYS.
     // SAFETY: with a null stack and no CLONE_VM this is fork(2); the kernel

@@ -19,3 +19,4 @@ pub mod process;
 pub mod pump;
 pub mod reaper;
 pub mod tap;
+pub mod user;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::statvfs::FsFlags;
 
 /// A file or folder of the host that the lab sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,9 +62,12 @@ pub fn hides(path: &Path) -> bool {
 
 /// Gives the calling process, which must be alone in its mount namespace, the lab's view.
 ///
+/// With `read_only` nothing of the host can be written but what a bind says: where the lab's programs
+/// have no users of their own, the files' owners and modes hold nobody back.
+///
 /// # Errors
 /// The mount that failed, with what mount(2) says.
-pub fn enter(binds: &[Bind]) -> Result<(), MountError> {
+pub fn enter(binds: &[Bind], read_only: bool) -> Result<(), MountError> {
     let fail = |what: &str, target: &Path| {
         let (what, target) = (what.to_owned(), target.to_owned());
         move |source: io::Error| MountError {
@@ -94,6 +98,9 @@ pub fn enter(binds: &[Bind]) -> Result<(), MountError> {
             .map_err(fail(&bind.source.display().to_string(), &bind.target))?;
         sources.push((source, bind));
     }
+    if read_only {
+        none_writable().map_err(fail("read-only", root))?;
+    }
     for (path, mode) in OWN {
         let path = Path::new(path);
         let options = format!("mode={mode:o}");
@@ -113,11 +120,7 @@ pub fn enter(binds: &[Bind]) -> Result<(), MountError> {
             .map_err(fail(&bind.source.display().to_string(), &bind.target))?;
     }
     furnish().map_err(fail("folders", Path::new("/var")))?;
-    let proc = Path::new("/proc");
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), proc, Some("proc"), flags, None::<&str>)
-        .map_err(io::Error::from)
-        .map_err(fail("proc", proc))
+    proc().map_err(fail("proc", Path::new("/proc")))
 }
 
 /// Mounts what `source` is open on.
@@ -131,14 +134,56 @@ fn bind_mount(source: &File, bind: &Bind) -> io::Result<()> {
         File::create(&bind.target)?;
     }
     let source = format!("/proc/self/fd/{}", source.as_raw_fd());
-    none_mount(&bind.target, Some(Path::new(&source)), MsFlags::MS_BIND)?;
-    if !bind.writable {
-        let again = MsFlags::MS_BIND
-            | MsFlags::MS_REMOUNT
-            | MsFlags::MS_RDONLY
-            | MsFlags::MS_NOSUID
-            | MsFlags::MS_NODEV;
-        none_mount(&bind.target, None, again)?;
+    let from = Some(Path::new(&source));
+    match none_mount(&bind.target, from, MsFlags::MS_BIND) {
+        // In a user namespace what is mounted below a folder cannot be left out.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            none_mount(&bind.target, from, MsFlags::MS_BIND | MsFlags::MS_REC)?;
+        }
+        bound => bound?,
+    }
+    let again = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let is_read_only = || -> io::Result<bool> {
+        let found = nix::sys::statvfs::statvfs(&bind.target)?;
+        Ok(found.flags().contains(FsFlags::ST_RDONLY))
+    };
+    let again = match bind.writable {
+        false => again | MsFlags::MS_RDONLY,
+        true if is_read_only()? => again,
+        true => return Ok(()),
+    };
+    match none_mount(&bind.target, None, again) {
+        // Nor can it take `noexec` away.
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            none_mount(&bind.target, None, again | MsFlags::MS_NOEXEC)
+        }
+        mounted => mounted,
+    }
+}
+
+/// Makes all that is mounted now read-only, for this mount namespace.
+///
+/// Devices and sockets can be written to all the same.
+fn none_writable() -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: a system call with a path and a structure that outlive it; ENOSYS before Linux 5.12.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            c"/".as_ptr(),
+            libc::AT_RECURSIVE,
+            &raw const attributes,
+            size_of_val(&attributes),
+        )
+    };
+    if done == -1 {
+        return Err(io::Error::last_os_error());
     }
     Ok(())
 }
@@ -153,6 +198,30 @@ pub fn remove(target: &Path) -> io::Result<()> {
         Err(Errno::EINVAL | Errno::ENOENT) | Ok(()) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Does what [`enter`] begins with, to see whether the system lets a user do it. The calling process
+/// must be alone in its namespaces.
+///
+/// # Errors
+/// What mount(2) or mount_setattr(2) says.
+pub fn attempt() -> io::Result<()> {
+    none_mount(Path::new("/"), None, MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
+    none_writable()?;
+    proc()
+}
+
+/// Mounts the PID namespace's own `/proc`.
+fn proc() -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let proc = Path::new("/proc");
+    Ok(mount(
+        Some("proc"),
+        proc,
+        Some("proc"),
+        flags,
+        None::<&str>,
+    )?)
 }
 
 /// Makes the folders and links that programs expect in `/var` and `/run`.

@@ -13,6 +13,7 @@ pub mod network;
 pub mod own;
 pub mod profile;
 pub mod stage;
+pub mod unprivileged;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,6 +31,7 @@ pub use network::{Ipv6, Nat, Network, Nic};
 pub use own::OwnService;
 pub use profile::{Identity, Profile};
 pub use stage::Stage;
+pub use unprivileged::Moved;
 
 /// A lab that has been checked: every name, address and port in it can be used as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -368,6 +370,40 @@ impl Lab {
     /// # Errors
     /// [`PortBeyond`] when a port would leave the 65535 that there are.
     pub fn with_port_offset(mut self, offset: u16) -> Result<Self, PortBeyond> {
+        for (whose, socket) in self.published() {
+            let port = socket.port();
+            let moved = port.checked_add(offset).ok_or_else(|| PortBeyond {
+                whose: whose.clone(),
+                port,
+                offset,
+            })?;
+            socket.set_port(moved);
+        }
+        Ok(self)
+    }
+}
+
+impl Lab {
+    /// Moves every published port below `first` up, as [`unprivileged`](crate::lab::unprivileged)
+    /// says, and tells which.
+    #[must_use]
+    pub fn with_ports_from(mut self, first: u16) -> (Self, Vec<Moved>) {
+        let mut moved = Vec::new();
+        for (whose, socket) in self.published() {
+            if let Some(port) = unprivileged::port(socket.port(), first) {
+                moved.push(Moved {
+                    whose: whose.clone(),
+                    from: socket.port(),
+                    to: port,
+                });
+                socket.set_port(port);
+            }
+        }
+        (self, moved)
+    }
+
+    /// The host's sockets, and whose they are.
+    fn published(&mut self) -> impl Iterator<Item = (&Name, &mut SocketAddr)> {
         let services = [
             self.web.as_mut().map(|web| (&web.name, &mut web.publish)),
             self.ssh.as_mut().map(|ssh| (&ssh.name, &mut ssh.publish)),
@@ -384,16 +420,7 @@ impl Lab {
         });
         let all = services.into_iter().flatten().chain(nodes);
         let published = all.filter_map(|(whose, publish)| Some((whose, publish.as_mut()?)));
-        for (whose, socket) in published.chain(own) {
-            let port = socket.port();
-            let moved = port.checked_add(offset).ok_or_else(|| PortBeyond {
-                whose: whose.clone(),
-                port,
-                offset,
-            })?;
-            socket.set_port(moved);
-        }
-        Ok(self)
+        published.chain(own)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kernel::mount::Bind;
 use crate::kernel::netns::Netns;
 use crate::lab::Root;
 use crate::plan::{Part, Plan};
-use crate::rundir::{NETNS_NAMES, RunDir};
+use crate::rundir::RunDir;
 
 /// What the lab sees of the host's `/var`, `/run` and of wherever the user's files are.
 #[must_use]
@@ -21,7 +21,10 @@ pub fn binds(plan: &Plan, dir: &RunDir) -> Vec<Bind> {
         target: path.to_owned(),
         writable,
     };
-    let mut binds = vec![same(&dir.state(), true), same(Path::new(NETNS_NAMES), true)];
+    let mut binds = vec![
+        same(&dir.state(), true),
+        same(&dir.netns_names_folder(), true),
+    ];
     binds.extend(plan.parts().iter().flat_map(of_member));
     binds.extend(plan.shown.iter().map(|path| same(path, false)));
     binds

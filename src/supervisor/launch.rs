@@ -17,10 +17,12 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, setsid};
+use nix::unistd::{ForkResult, Pid, getegid, geteuid, setsid};
 
 use super::handover::Handover;
+use crate::host::places::Places;
 use crate::kernel::clone::{Side, clone, fork, pidfd_send_signal};
+use crate::kernel::user;
 use crate::plan::Plan;
 use crate::rundir::{Lock, RunDir};
 use crate::service::sshd_keys::Keys;
@@ -88,8 +90,16 @@ fn watch(launch: Launch, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
         host: host.as_raw_fd(),
     };
     let fd = handover.pass()?;
-    let (pid, pidfd) = match clone()? {
-        Side::Child => return Err(execute(fd, log)),
+    let places = dir.places();
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    let (pid, pidfd) = match clone(places.user.is_some())? {
+        Side::Child => {
+            if places.user.is_some() {
+                user::map(uid, gid)?;
+                user::keep_capabilities()?;
+            }
+            return Err(execute(fd, log, places));
+        }
         Side::Parent { pid, pidfd } => (pid, pidfd),
     };
     let recorded = dir.record(pid);
@@ -108,11 +118,12 @@ fn watch(launch: Launch, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
 }
 
 /// Becomes the supervisor; returns only when that fails.
-fn execute(handover: RawFd, log: OwnedFd) -> io::Error {
+fn execute(handover: RawFd, log: OwnedFd, places: &Places) -> io::Error {
     let log = Stdio::from(log);
     Command::new("/proc/self/exe")
         .arg0("nsplay")
         .args([SUBCOMMAND, &handover.to_string()])
+        .envs(places.variables())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

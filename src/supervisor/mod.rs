@@ -68,10 +68,11 @@ pub fn main(handover: RawFd) -> io::Result<()> {
     // It was executed by way of /proc/self/exe, and would be called `exe`.
     nix::sys::prctl::set_name(c"nsplay")?;
     let handover = Handover::take(handover)?;
-    let dir = RunDir::new(&handover.plan.lab.name);
+    let dir = RunDir::own(&handover.plan.lab.name);
     // The host's /proc is still there, and shows this process as the host knows it.
     let host_pid = fs::read_link("/proc/self")?;
-    mount::enter(&furnish::binds(&handover.plan, &dir)).map_err(io::Error::other)?;
+    let one_user = dir.places().user.is_some();
+    mount::enter(&furnish::binds(&handover.plan, &dir), one_user).map_err(io::Error::other)?;
     furnish::begin()?;
     furnish::names(&handover.plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -45,18 +45,115 @@ impl Ran {
     }
 }
 
+/// Who runs nsplay on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    /// Root.
+    Root,
+    /// This user, in places that are the user's own.
+    User(u32),
+    /// This user, in root's places and with root's ports: so that tests which name them hold for
+    /// both.
+    InRootsPlace(u32),
+}
+
+impl Caller {
+    /// Who runs the tests that do not say: root, or with `NSPLAY_TEST_AS=user` a user.
+    fn from_env() -> Self {
+        match std::env::var("NSPLAY_TEST_AS").as_deref() {
+            Ok("user") => Self::InRootsPlace(ordinary_user()),
+            Ok("root") | Err(_) => Self::Root,
+            Ok(other) => panic!("NSPLAY_TEST_AS={other}: it is `root` or `user`"),
+        }
+    }
+
+    /// The runtime and the state folder.
+    fn folders(self) -> (String, String) {
+        match self {
+            Self::Root | Self::InRootsPlace(_) => ("/run".to_owned(), "/var/lib".to_owned()),
+            Self::User(uid) => (
+                format!("/run/user/{uid}"),
+                "/var/lib/home/.local/state".to_owned(),
+            ),
+        }
+    }
+
+    /// What stands before nsplay in a command line.
+    fn prefix(self) -> Vec<String> {
+        let (Self::User(uid) | Self::InRootsPlace(uid)) = self else {
+            return Vec::new();
+        };
+        let (run, state) = self.folders();
+        let ids =
+            format!("setpriv --reuid {uid} --regid {uid} --clear-groups env HOME=/var/lib/home");
+        let places = match self {
+            Self::Root | Self::User(_) => format!("XDG_RUNTIME_DIR={run} -u XDG_STATE_HOME"),
+            Self::InRootsPlace(_) => format!("XDG_RUNTIME_DIR={run} XDG_STATE_HOME={state}"),
+        };
+        let words = format!("{ids} {places}");
+        // `env` takes its options first.
+        let (options, rest): (Vec<&str>, Vec<&str>) = match words.split_once(" -u ") {
+            Some((words, name)) => (vec!["-u", name], words.split(' ').collect()),
+            None => (Vec::new(), words.split(' ').collect()),
+        };
+        let env = rest.iter().position(|word| *word == "env").unwrap() + 1;
+        let all = rest[..env].iter().chain(&options).chain(&rest[env..]);
+        all.map(ToString::to_string).collect()
+    }
+
+    /// What makes the host fit for the caller.
+    fn furnish(self) -> String {
+        let (Self::User(uid) | Self::InRootsPlace(uid)) = self else {
+            return String::new();
+        };
+        let places = match self {
+            Self::Root | Self::User(_) => {
+                format!("mkdir -p /run/user/{uid}; chown {uid} /run/user/{uid}")
+            }
+            Self::InRootsPlace(_) => format!(
+                "chown {uid} /run /var/lib /var/lib/nsplay
+                 sysctl -qw net.ipv4.ip_unprivileged_port_start=0"
+            ),
+        };
+        // As udev has it.
+        format!(
+            "mkdir /var/lib/home; chown {uid} /var/lib/home
+             mount -t tmpfs -o mode=755 tmpfs /dev/net
+             mknod -m 666 /dev/net/tun c 10 200
+             {places}"
+        )
+    }
+}
+
+/// A user who may read what was built.
+fn ordinary_user() -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    let owner = fs::metadata(env!("CARGO_MANIFEST_DIR")).unwrap().uid();
+    if owner == 0 { 1000 } else { owner }
+}
+
 /// The host.
 pub struct Host {
     anchor: Child,
     /// PID 1 of its namespaces, as this process sees it.
     init: u32,
     folder: PathBuf,
+    caller: Caller,
     _turn: File,
 }
 
 impl Host {
     /// Makes a host with the image built, and an empty current folder.
     pub fn new() -> Self {
+        Self::of(Caller::from_env())
+    }
+
+    /// The same, on which an ordinary user runs nsplay.
+    pub fn of_user() -> Self {
+        Self::of(Caller::User(ordinary_user()))
+    }
+
+    fn of(caller: Caller) -> Self {
         for program in [
             "ip",
             "ss",
@@ -71,6 +168,7 @@ impl Host {
             "tcpdump",
             "nft",
             "passt",
+            "setpriv",
             "ping",
         ] {
             assert!(
@@ -85,12 +183,16 @@ impl Host {
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = scratch().join(format!("host-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let script = "mkdir -p /var/lib/nsplay/.image
+        let script = format!(
+            "mkdir -p /var/lib/nsplay/.image
             mount --bind \"$0\" /var/lib/nsplay/.image
+            {}
             echo ready
-            sleep infinity";
+            sleep infinity",
+            caller.furnish()
+        );
         let mut anchor = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/in-host"))
-            .args(["sh", "-c", script])
+            .args(["sh", "-c", &script])
             .arg(image())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -108,6 +210,7 @@ impl Host {
             anchor,
             init,
             folder,
+            caller,
             _turn: turn,
         }
     }
@@ -128,7 +231,7 @@ impl Host {
         command
             .args(["-t", &self.init.to_string(), "-m", "-n", "-p", "-i", "-u"])
             .arg(format!("--wd={}", self.folder.display()))
-            .arg(program)
+            .args(self.words(program))
             .stdin(Stdio::null());
         command
     }
@@ -137,8 +240,29 @@ impl Host {
     pub fn bounded(&self, program: &str) -> Command {
         let mut command = self.command("timeout");
         let seconds = PATIENCE.as_secs().to_string();
-        command.args(["--foreground", "--signal=KILL", &seconds, program]);
+        command.args(["--foreground", "--signal=KILL", &seconds]);
+        command.args(self.words(program));
         command
+    }
+
+    /// The program, after what makes nsplay its caller's.
+    fn words(&self, program: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        if program == env!("CARGO_BIN_EXE_nsplay") {
+            words = self.caller.prefix();
+        }
+        words.push(program.to_owned());
+        words
+    }
+
+    /// Where the run directory of the lab `default` is.
+    pub fn run_dir(&self) -> String {
+        format!("{}/nsplay/default", self.caller.folders().0)
+    }
+
+    /// Where the state directory of the lab `default` is.
+    pub fn state_dir(&self) -> String {
+        format!("{}/nsplay/default", self.caller.folders().1)
     }
 
     /// Runs a command to its end.
@@ -158,7 +282,11 @@ impl Host {
 
     /// Runs ipmitool against the published BMC.
     pub fn ipmitool(&self, arguments: &[&str]) -> Ran {
-        let to = ["-H", "127.0.0.1", "-U", "admin", "-P", "admin"];
+        let port = match self.caller {
+            Caller::Root | Caller::InRootsPlace(_) => "623",
+            Caller::User(_) => "6230",
+        };
+        let to = ["-H", "127.0.0.1", "-p", port, "-U", "admin", "-P", "admin"];
         self.run("ipmitool", &[&to, arguments].concat())
     }
 
@@ -178,7 +306,10 @@ impl Host {
 
     /// The events of a lab's log so far.
     pub fn events(&self, lab: &str) -> Vec<Event> {
-        let log = self.at(&format!("/var/lib/nsplay/{lab}/log.jsonl"));
+        let log = self.at(&format!(
+            "{}/nsplay/{lab}/log.jsonl",
+            self.caller.folders().1
+        ));
         nsplay::journal::read(&log, u64::MAX)
             .map(Iterator::collect)
             .unwrap_or_default()

@@ -24,6 +24,7 @@ mod own_services;
 mod power;
 mod races;
 mod refusals;
+mod rootless;
 mod services;
 mod sessions;
 mod shell;

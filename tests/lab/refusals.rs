@@ -6,15 +6,16 @@ use std::os::unix::fs::PermissionsExt;
 use crate::host::Host;
 
 #[test]
-fn without_root_nothing_is_made() {
+fn a_user_without_folders_is_told_which_to_name_and_nothing_is_made() {
     let host = Host::new();
     let before = host.inventory();
     // The binary may be in a folder that others cannot enter.
     let nsplay = host.at("/run/nsplay-for-all");
     fs::copy(env!("CARGO_BIN_EXE_nsplay"), &nsplay).unwrap();
-    let script = "cd / && exec setpriv --reuid 65534 --clear-groups /run/nsplay-for-all up";
+    let script =
+        "cd / && exec setpriv --reuid 65534 --clear-groups env HOME=/root /run/nsplay-for-all up";
     host.shell(script)
-        .fails(2, &["needs root", "hint: run it again with sudo"]);
+        .fails(2, &["cannot make /root/.local", "XDG_STATE_HOME"]);
     fs::remove_file(nsplay).unwrap();
     assert_eq!(host.inventory(), before);
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -67,17 +66,16 @@ fn unreadable(file: &Path) -> Option<(String, String)> {
         )),
         Err(error) => Some((error.to_string(), look)),
         Ok(found) if !found.is_file() => Some(("it is no regular file".to_owned(), look)),
-        Ok(found) if found.permissions().mode() & 0o004 == 0 => Some((
-            "others than its owner may not read it".to_owned(),
-            format!("chmod o+r {shown}"),
-        )),
-        Ok(_) => None,
+        Ok(found) => super::denied(file, &found, 0o004).map(|why| {
+            let hint = format!("chmod o+r {shown}");
+            (why, hint)
+        }),
     }
 }
 
 /// Bases that cannot be one, and overlays that were made on another.
 fn disks(lab: &Lab, node: &Node) -> Vec<Problem> {
-    let state = RunDir::new(&lab.name).state().join(node.name.as_str());
+    let state = RunDir::own(&lab.name).state().join(node.name.as_str());
     let mut problems = Vec::new();
     for (number, disk) in storage::numbered(node) {
         let Some(base) = disk.base.as_ref() else {

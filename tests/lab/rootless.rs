@@ -1,0 +1,195 @@
+//! Labs of an ordinary user. `NSPLAY_TEST_AS=user` runs the other tests as one.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::host::Host;
+
+#[test]
+fn a_user_has_the_whole_lab_without_root() {
+    let host = Host::of_user();
+    let before = host.inventory();
+    let up = host.nsplay(&["up", "-d"]).ok();
+    let run = host.run_dir();
+    for said in [
+        "node1 is published on port 6230, for port 623 is root's here",
+        "ipmitool -H 127.0.0.1 -p 6230 -U admin",
+        &format!("ssh -p 2222 -i {run}/id_ed25519"),
+    ] {
+        assert!(up.err.contains(said), "{said:?} is not in {}", up.err);
+    }
+    let ps = host.nsplay(&["ps"]).ok().out;
+    assert!(ps.contains("127.0.0.1:6230"), "{ps}");
+    // Nobody else may look into the user's folders, and the host has no names of the lab's.
+    let modes = host.shell(&format!("stat -c '%a %U' {run} {run}/*; ls /run/netns"));
+    assert!(!modes.out.contains("root"), "{}", modes.out);
+    assert!(modes.out.starts_with("700 "), "{}", modes.out);
+    assert!(modes.err.contains("No such file"), "{}", modes.err);
+
+    let addresses = host
+        .nsplay(&["exec", "node1", "--", "ip", "-br", "addr"])
+        .ok();
+    assert!(
+        addresses.out.contains("192.168.25.5/24"),
+        "{}",
+        addresses.out
+    );
+    // Root of the network that it enters, as root's `exec` is.
+    let add = [
+        "exec", "fabric", "--", "ip", "link", "add", "other", "type", "bridge",
+    ];
+    host.nsplay(&add).ok();
+    let ssh = format!(
+        "ssh -p 2222 -i {run}/id_ed25519 -o BatchMode=yes \
+         -o UserKnownHostsFile={run}/known_hosts lab@127.0.0.1"
+    );
+    let page = host.shell(&format!("{ssh} 'id -un; curl -sI http://web/boot.ipxe'"));
+    assert!(page.ok().out.starts_with("lab\nHTTP/1.1 200"));
+    assert!(
+        host.shell(&format!("{ssh} -tt tty"))
+            .ok()
+            .out
+            .starts_with("/dev/pts/")
+    );
+
+    host.prints("node1", "nsplay: node1 is up: 192.168.25.1", 1);
+    let console = host
+        .bounded(env!("CARGO_BIN_EXE_nsplay"))
+        .args(["console"])
+        .output();
+    let console = String::from_utf8_lossy(&console.unwrap().stdout).into_owned();
+    assert!(console.contains("nsplay: node1 is up"), "{console}");
+    assert_eq!(
+        host.ipmitool(&["power", "status"]).ok().out,
+        "Chassis Power is on\n"
+    );
+    host.ipmitool(&["-I", "lanplus", "power", "off"]).ok();
+    host.is_switched("off", "the BMC");
+    host.nsplay(&["power", "node1", "on"]).ok();
+    host.nsplay(&["power", "node1", "off"]).ok();
+    host.nsplay(&["bmc", "sensors", "node1"]).ok();
+
+    host.nsplay(&["down"]).ok();
+    host.is_as_before(&before);
+    let logs = host.nsplay(&["logs"]).ok();
+    assert!(logs.out.contains("dhcp  | started"), "{}", logs.out);
+    host.nsplay(&["ps"])
+        .fails(2, &["lab `default` is not up", "hint: nsplay up -d"]);
+}
+
+#[test]
+fn a_users_lab_that_is_killed_leaves_nothing() {
+    let host = Host::of_user();
+    host.write("nsplay.toml", "[node.node1]\npower = \"off\"\n");
+    let before = host.inventory();
+    host.nsplay(&["up", "-d"]).ok();
+    let supervisor = host.process("nsplay supervise");
+    host.shell(&format!("kill -9 {supervisor}")).ok();
+    host.is_as_before(&before);
+    let mut up = host
+        .command(env!("CARGO_BIN_EXE_nsplay"))
+        .arg("up")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    host.until("the lab is up", || {
+        host.nsplay(&["ps"]).out.contains("ipmi_sim  ready")
+    });
+    // The watcher has its words too: the client is the oldest.
+    let client = host.processes(&format!("{} up", env!("CARGO_BIN_EXE_nsplay")));
+    host.shell(&format!("kill -9 {}", client[0])).ok();
+    up.wait().unwrap();
+    host.is_as_before(&before);
+}
+
+#[test]
+fn programs_of_a_users_lab_can_neither_write_to_the_host_nor_gain_anything() {
+    let host = Host::of_user();
+    host.nsplay(&["up", "-d"]).ok();
+    for (process, capabilities) in [
+        ("/usr/sbin/dnsmasq", "0000000000003400"),
+        ("/usr/sbin/lighttpd", "0000000000000000"),
+        ("/usr/bin/ipmi_sim", "0000000000000000"),
+        ("qemu-system-x86_64", "0000000000000000"),
+        ("/usr/sbin/sshd -D", "0000000000000000"),
+    ] {
+        let pid = host.process(process);
+        let status = fs::read_to_string(host.at(&format!("/proc/{pid}/status"))).unwrap();
+        let has = |line: &str| status.lines().any(|known| known == line);
+        for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb"] {
+            assert!(
+                has(&format!("{set}:\t{capabilities}")),
+                "{process}: {status}"
+            );
+        }
+        assert!(has("NoNewPrivs:\t1"), "{process}: {status}");
+        // Only what is the lab's own is writable, beside the state directory.
+        let mounts = fs::read_to_string(host.at(&format!("/proc/{pid}/mounts"))).unwrap();
+        let writable: Vec<&str> = mounts
+            .lines()
+            .filter_map(|mount| {
+                let fields: Vec<&str> = mount.split(' ').collect();
+                fields[3]
+                    .split(',')
+                    .any(|option| option == "rw")
+                    .then_some(fields[1])
+            })
+            .collect();
+        let mut own = ["/etc", "/run", "/tmp", "/var", "/proc"]
+            .map(str::to_owned)
+            .to_vec();
+        own.extend([host.state_dir(), format!("{}/netns", host.run_dir())]);
+        let namespaces = "/run/lab/netns/";
+        for target in writable {
+            let is_own = own.iter().any(|own| own == target) || target.starts_with(namespaces);
+            assert!(is_own, "{process} may write to {target}");
+        }
+    }
+}
+
+#[test]
+fn what_only_root_can_do_is_refused_with_its_reason() {
+    let host = Host::of_user();
+    let before = host.inventory();
+    host.write(
+        "nsplay.toml",
+        "[network]\nattach = true\n\n[service.x]\ncommand = [\"sleep\", \"9\"]\nuser = \"daemon\"\n",
+    );
+    host.nsplay(&["up", "-d"]).fails(
+        2,
+        &[
+            "attach = true changes the host's network, which only root may",
+            "service `x`: only root can run it as another user, `daemon`",
+            "run nsplay with sudo",
+        ],
+    );
+    host.is_as_before(&before);
+}
+
+#[test]
+fn what_the_system_forbids_a_user_is_said_with_the_remedy() {
+    let host = Host::of_user();
+    let before = host.inventory();
+    host.shell("chmod 0600 /dev/net/tun").ok();
+    host.nsplay(&["up", "-d"]).fails(
+        2,
+        &[
+            "you may not open /dev/net/tun (its mode is 0600)",
+            "hint: sudo chmod 0666 /dev/net/tun",
+        ],
+    );
+    host.shell("chmod 0666 /dev/net/tun").ok();
+    // A part of /proc that is covered, as in a container.
+    host.shell("mount -t tmpfs tmpfs /proc/acpi || mount -t tmpfs tmpfs /proc/fs")
+        .ok();
+    host.nsplay(&["up", "-d"]).fails(
+        2,
+        &[
+            "the lab's own /proc cannot be mounted",
+            "systempaths=unconfined",
+        ],
+    );
+    host.shell("umount /proc/acpi || umount /proc/fs").ok();
+    host.is_as_before(&before);
+}
