@@ -96,7 +96,10 @@ fn privileges(facts: &Facts) -> Finding {
             "no namespaces or links can be made; in a container it needs --privileged",
         ),
         (false, _) => ok("privileges", "not root")
-            .but(Level::Degraded, "`up` and what speaks to a lab need root")
+            .but(
+                Level::Degraded,
+                "labs are made in a user namespace, without `attach`, on unprivileged ports",
+            )
             .by_hand("sudo nsplay doctor"),
     }
 }
@@ -274,7 +277,7 @@ fn entropy(facts: &Facts) -> Finding {
 
 fn user_namespaces(facts: &Facts) -> Finding {
     let what = "user namespaces";
-    let cost = "a lab run as root needs none; programs without root cannot make any";
+    let cost = "`nsplay up` needs root then";
     match (facts.user_namespaces, facts.apparmor_restricts) {
         (None | Some(0), _) => ok(what, "none may be made")
             .but(Level::Degraded, cost)
