@@ -83,6 +83,8 @@ pub enum Command {
     Power(Power),
     /// Choose what a node boots from, or print it
     Boot(Boot),
+    /// Pull the cable of a node's network card, plug it in, or print whether it is
+    Link(Link),
     /// Make the BMC of a node measure and report what it should
     #[command(subcommand)]
     Bmc(Bmc),

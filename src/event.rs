@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Fault, Name, Stage};
-use crate::node::Power;
+use crate::node::{Link, Power};
 
 /// Something that happened in a lab.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,6 +85,15 @@ pub enum What {
         node: Name,
         /// Who or what did it.
         by: String,
+    },
+    /// The cable of a node's network card was pulled, or plugged in again.
+    Link {
+        /// The node.
+        node: Name,
+        /// Which of its cards, counted from 1.
+        nic: usize,
+        /// What it is now.
+        link: Link,
     },
     /// A node's boot has come to a stage.
     Stage {

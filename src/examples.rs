@@ -129,6 +129,16 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "link",
+        &[
+            ("sudo nsplay link node1 down", "its cable is out"),
+            (
+                "sudo nsplay link node1 up --nic 2",
+                "the second card's is in",
+            ),
+        ],
+    ),
+    (
         "capture",
         &[("sudo nsplay capture node1", "the packets of node1")],
     ),

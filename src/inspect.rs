@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lab::profile::{SensorKind, Thousandths};
 use crate::lab::{Disk, Identity, Lab, Name, Nic, Node, Tpm};
-use crate::node::{Power, storage};
+use crate::node::{Link, Power, power, storage};
 
 /// A node, as `nsplay inspect` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct Inspection {
     /// Memory in MiB.
     pub memory_mib: u32,
     /// Its network cards.
-    pub nics: Vec<Nic>,
+    pub nics: Vec<Card>,
     /// QEMU's name of the CPU.
     pub cpu: String,
     /// Its disks.
@@ -48,6 +48,16 @@ pub struct Inspection {
     pub bmc: Controller,
     /// Its sensors, in the order of their numbers.
     pub sensors: Vec<Sensor>,
+}
+
+/// A network card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// What it is, as a lab file has it.
+    #[serde(flatten)]
+    pub nic: Nic,
+    /// Whether its cable is plugged in; none when the lab is not up.
+    pub link: Option<Link>,
 }
 
 /// A disk.
@@ -91,9 +101,9 @@ pub struct Sensor {
 }
 
 impl Inspection {
-    /// Everything about `node` of `lab`.
+    /// Everything about `node` of `lab`, and of the machine that it is when the lab is up.
     #[must_use]
-    pub fn of(lab: &Lab, node: &Node, power: Option<Power>) -> Self {
+    pub fn of(lab: &Lab, node: &Node, runs: Option<&power::Node>) -> Self {
         let (profile, bios) = (&node.profile, &node.profile.bios);
         let (major, minor) = profile.bmc.firmware;
         let sensors = profile.sensors.iter().map(|sensor| {
@@ -114,12 +124,18 @@ impl Inspection {
         Self {
             node: node.name.clone(),
             lab: lab.name.clone(),
-            power,
+            power: runs.map(power::Node::power),
             profile: profile.name.clone(),
             identity: node.identity.clone(),
             cpus: node.cpus,
             memory_mib: node.memory_mib,
-            nics: node.nics().cloned().collect(),
+            nics: (0..)
+                .zip(node.nics())
+                .map(|(card, nic)| Card {
+                    nic: nic.clone(),
+                    link: runs.map(|runs| runs.link(card)),
+                })
+                .collect(),
             cpu: node.cpu.clone(),
             disks: storage::numbered(node)
                 .map(|(number, disk)| Drive {
@@ -197,7 +213,7 @@ impl fmt::Display for Inspection {
         if let Some(tpm) = self.tpm {
             line("TPM", &format_args!("2.0, {tpm}"))?;
         }
-        for (n, nic) in (1..).zip(&self.nics) {
+        for (n, Card { nic, link }) in (1..).zip(&self.nics) {
             let key = match n {
                 1 => "NIC".to_owned(),
                 n => format!("NIC {n}"),
@@ -205,6 +221,9 @@ impl fmt::Display for Inspection {
             let mut text = format!("{}, {}, network {}", nic.model, nic.mac, nic.network);
             if let Some(ip) = nic.ip {
                 text = format!("{text}, {ip} by DHCP");
+            }
+            if *link == Some(Link::Down) {
+                text += ", the cable is out";
             }
             line(&key, &text)?;
         }

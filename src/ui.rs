@@ -153,6 +153,12 @@ impl Printer {
                 let light = if *on { "on" } else { "off" };
                 self.mark("*", &format!("{node}: the identify light is {light}"));
             }
+            What::Link { node, nic, link } => {
+                self.mark(
+                    "*",
+                    &format!("{node}: the link of network card {nic} is {link}"),
+                );
+            }
             What::Sensor { node, sensor, text } => {
                 self.mark("*", &format!("{node}: sensor `{sensor}` {text}"));
             }

@@ -41,3 +41,28 @@ pub struct Shell {
     #[arg(value_parser = Name::new, default_value = "fabric")]
     pub member: Name,
 }
+
+/// `nsplay link`.
+#[derive(Args, Debug)]
+pub struct Link {
+    /// The node
+    #[arg(value_parser = Name::new)]
+    pub node: Name,
+    /// What the link is to be, until it is told otherwise; without it, print what it is
+    pub state: Option<LinkState>,
+    /// Which of its network cards; without it `up` and `down` are for the first
+    #[arg(long, value_name = "N")]
+    pub nic: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a link can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LinkState {
+    /// Plug the cable in
+    Up,
+    /// Pull it
+    Down,
+}

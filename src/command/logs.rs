@@ -63,6 +63,7 @@ fn wanted(event: &Event, members: &[Name]) -> bool {
         | What::Reset { node, .. }
         | What::Stage { node, .. }
         | What::Identify { node, .. }
+        | What::Link { node, .. }
         | What::Sensor { node, .. }
         | What::Fault { node, .. } => node,
         What::Made { .. }

@@ -14,6 +14,7 @@ mod graph;
 mod image;
 mod import;
 mod inspect;
+mod link;
 mod logs;
 mod ls;
 mod order;
@@ -74,6 +75,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Restart(options) => order::run(options, Deed::Restart, &name()),
         Command::Power(options) => power::run(options, &name()),
         Command::Boot(options) => boot::run(options, &name()),
+        Command::Link(options) => link::run(options, &name()),
         Command::Bmc(options) => bmc::run(options, &name()),
         Command::Inspect(options) => inspect::run(options, project),
         Command::Plan(options) => plan::run(options, project),

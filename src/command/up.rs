@@ -177,6 +177,7 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
                 | Reply::Boot { .. }
                 | Reply::Console { .. }
                 | Reply::Nodes { .. }
+                | Reply::Links { .. }
                 | Reply::Sensors { .. }
                 | Reply::Faults { .. }
                 | Reply::Attached { .. }

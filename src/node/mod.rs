@@ -37,6 +37,16 @@ pub enum Power {
     Off,
 }
 
+/// Whether the cable of a network card is plugged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Link {
+    /// It is.
+    Up,
+    /// It is pulled: no packet passes, and the card has no carrier.
+    Down,
+}
+
 /// What a node can be told (IPMI 2.0, section 28.3, Chassis Control).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,6 +70,15 @@ impl fmt::Display for Power {
         f.pad(match self {
             Self::On => "on",
             Self::Off => "off",
+        })
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Up => "up",
+            Self::Down => "down",
         })
     }
 }

@@ -9,7 +9,6 @@ use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream as StdStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -24,9 +23,9 @@ use super::chassis::{Chassis, Identify, LastEvent};
 use super::console::Console;
 pub use super::door::Door;
 use super::memory::Memory;
-use super::qemu::{Accelerator, Fds, Machine};
+use super::qemu::{Fds, Machine};
 use super::qmp::{Qmp, Said};
-use super::{Order, Power, serial, storage};
+use super::{Link, Order, Power, serial, storage};
 use crate::event::What;
 use crate::journal::Journal;
 use crate::kernel::net::Members;
@@ -36,8 +35,10 @@ use crate::kernel::tap;
 use crate::lab::{LinkName, Name};
 use crate::lines::Lines;
 
+mod cables;
 mod reboot;
 
+use cables::Pulled;
 use reboot::{RESET_BY_GUEST, SOFT_RESET, restart_cause};
 
 /// SeaBIOS resets the machine once or twice itself, 35 to 85 ms after it was reset (1.16.2).
@@ -50,9 +51,16 @@ const FIRMWARE_RESETS_WITHIN: Duration = Duration::from_secs(2);
 const ANSWERED_WITHIN: Duration = Duration::from_millis(2);
 
 struct Asked {
-    order: Order,
-    door: Door,
+    deed: Deed,
     done: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+/// What the state machine can be told.
+enum Deed {
+    /// An order to the power, and the door that it came through.
+    Power(Order, Door),
+    /// The cable of a network card, counted from 0.
+    Cable(usize, Link),
 }
 
 /// A node, for those who give it orders and ask how it is.
@@ -67,6 +75,7 @@ pub struct Node {
     boot_options: Rc<Notify>,
     memory: Rc<Memory>,
     console: Console,
+    pulled: Pulled,
 }
 
 impl Node {
@@ -86,6 +95,7 @@ impl Node {
         let chassis = Rc::new(RefCell::new(chassis));
         let console = Console::default();
         let boot_options = Rc::new(Notify::new());
+        let pulled = Pulled::default();
         let keeper = Keeper {
             user,
             power: tell,
@@ -93,7 +103,8 @@ impl Node {
             chassis: Rc::clone(&chassis),
             boot_options: Rc::clone(&boot_options),
             memory: Rc::clone(&memory),
-            lines: connect(&machine, &console, &host.journal),
+            pulled: pulled.clone(),
+            lines: serial::connect(&machine.node, &console, &host.journal),
             machine,
             host,
         };
@@ -108,16 +119,14 @@ impl Node {
             boot_options,
             memory,
             console,
+            pulled,
         })
     }
 
     /// Gives an order without waiting for its end.
     pub fn order(&self, order: Order, door: Door) {
-        let asked = Asked {
-            order,
-            door,
-            done: None,
-        };
+        let deed = Deed::Power(order, door);
+        let asked = Asked { deed, done: None };
         // The state machine ends with the lab only.
         let _ = self.orders.send(asked);
     }
@@ -127,12 +136,13 @@ impl Node {
     /// # Errors
     /// Why it could not be, for people.
     pub async fn carry_out(&self, order: Order, door: Door) -> Result<(), String> {
+        self.ask(Deed::Power(order, door)).await
+    }
+
+    async fn ask(&self, deed: Deed) -> Result<(), String> {
         let (done, outcome) = oneshot::channel();
-        let asked = Asked {
-            order,
-            door,
-            done: Some(done),
-        };
+        let done = Some(done);
+        let asked = Asked { deed, done };
         let gone = || "the node has ended with its lab".to_owned();
         self.orders.send(asked).map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?
@@ -238,6 +248,8 @@ struct Keeper {
     /// Tells that the boot options have changed.
     boot_options: Rc<Notify>,
     memory: Rc<Memory>,
+    /// The network cards whose cable is out.
+    pulled: Pulled,
     /// Takes the serial line of each QEMU.
     lines: mpsc::UnboundedSender<UnixStream>,
 }
@@ -300,16 +312,8 @@ impl Keeper {
                 },
             };
             match next {
-                Next::Asked(Asked { order, door, done }) => {
-                    if door == Door::Bmc {
-                        sleep(ANSWERED_WITHIN).await;
-                    }
-                    let outcome = self.obey(order, &door, &mut running).await;
-                    let outcome = outcome.map_err(|error| {
-                        let text = format!("cannot power {order}: {error}");
-                        self.host.journal.line(self.name(), text.clone());
-                        text
-                    });
+                Next::Asked(Asked { deed, done }) => {
+                    let outcome = self.carry_out(deed, &mut running).await;
                     if let Some(done) = done {
                         let _ = done.send(outcome);
                     }
@@ -328,6 +332,28 @@ impl Keeper {
                 Next::BootOptions => self.prepare_reboot(&mut running).await,
             }
         }
+    }
+
+    /// Does what it was told; why it could not is in the log too.
+    async fn carry_out(&self, deed: Deed, running: &mut Option<Running>) -> Result<(), String> {
+        let (verb, outcome) = match deed {
+            Deed::Power(order, door) => {
+                if door == Door::Bmc {
+                    sleep(ANSWERED_WITHIN).await;
+                }
+                let outcome = self.obey(order, &door, running).await;
+                (format!("power {order}"), outcome)
+            }
+            Deed::Cable(card, link) => {
+                let outcome = self.plug(card, link, running).await;
+                (format!("set the link {link}"), outcome)
+            }
+        };
+        outcome.map_err(|error| {
+            let text = format!("cannot {verb}: {error}");
+            self.host.journal.line(self.name(), text.clone());
+            text
+        })
     }
 
     fn name(&self) -> &Name {
@@ -426,13 +452,17 @@ impl Keeper {
         };
         // One that was left by a QEMU that was killed would be in the way.
         let _ = fs::remove_file(self.machine.vnc());
+        let out = self.pulled.cards();
+        let mut argv = self.machine.argv(&boot, &fds);
+        // A card has no option for it, and the firmware would be faster than QMP.
+        argv.extend((!out.is_empty()).then(|| "-S".to_owned()));
         let spawned = process::spawn(&Spawn {
-            argv: &self.machine.argv(&boot, &fds),
+            argv: &argv,
             env: &[],
             folder: std::path::Path::new("/"),
             netns: netns.as_fd(),
             user: Some(self.user),
-            groups: &device_group(self.machine.accelerator),
+            groups: &self.machine.accelerator.group(),
             caps: &[],
             inherit: &[fds.taps.as_slice(), &[fds.qmp, fds.serial]].concat(),
         })?;
@@ -453,7 +483,7 @@ impl Keeper {
         let monitor = self.monitor.clone();
         monitor.send_replace(None);
         tokio::task::spawn_local(async move {
-            let greeted = Qmp::greet(qmp_ours, tell).await.map(Rc::new);
+            let greeted = cables::greet(qmp_ours, tell, &out).await.map(Rc::new);
             monitor.send_replace(greeted.as_ref().ok().map(Rc::clone));
             let _ = greet.send(greeted);
         });
@@ -558,37 +588,5 @@ impl Keeper {
             power,
             by,
         });
-    }
-}
-
-/// Connects each serial line that it is sent with the console, one after the other: what the last
-/// QEMU printed before it was killed comes before what the next one prints.
-fn connect(
-    machine: &Machine,
-    console: &Console,
-    journal: &Journal,
-) -> mpsc::UnboundedSender<UnixStream> {
-    let (lines, mut come) = mpsc::unbounded_channel();
-    let (name, skip_banner) = (machine.node.name.clone(), machine.node.fast_boot);
-    let (console, journal) = (console.clone(), journal.clone());
-    tokio::task::spawn_local(async move {
-        while let Some(line) = come.recv().await {
-            let show = |text| journal.line(&name, text);
-            if let Err(error) = serial::run(line, skip_banner, &console, show).await {
-                tracing::warn!(%error, "a serial line broke");
-            }
-        }
-    });
-    lines
-}
-
-/// The group that may open `/dev/kvm`, where that is what QEMU does.
-fn device_group(accelerator: Accelerator) -> Vec<u32> {
-    match accelerator {
-        Accelerator::Tcg => Vec::new(),
-        Accelerator::Kvm => fs::metadata("/dev/kvm")
-            .map(|kvm| kvm.gid())
-            .into_iter()
-            .collect(),
     }
 }

@@ -3,8 +3,10 @@
 mod disks;
 mod firmware;
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,20 @@ pub enum Accelerator {
     Kvm,
     /// QEMU's own translator.
     Tcg,
+}
+
+impl Accelerator {
+    /// The group that may open `/dev/kvm`, where that is what QEMU does.
+    #[must_use]
+    pub fn group(self) -> Vec<u32> {
+        match self {
+            Self::Tcg => Vec::new(),
+            Self::Kvm => fs::metadata("/dev/kvm")
+                .map(|kvm| kvm.gid())
+                .into_iter()
+                .collect(),
+        }
+    }
 }
 
 /// All of a node that stays the same each time it is powered on.

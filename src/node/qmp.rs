@@ -14,6 +14,8 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::Link;
+
 /// QEMU answers in milliseconds; one that is stopped (SIGSTOP) never does.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
@@ -81,6 +83,25 @@ impl Qmp {
     /// TimedOut, or what QEMU says.
     pub async fn inject_nmi(&self) -> io::Result<()> {
         self.execute(qmp::inject_nmi {}).await
+    }
+
+    /// Plugs or pulls the cable of the `card`th network card, counted from 0.
+    ///
+    /// # Errors
+    /// TimedOut, or what QEMU says.
+    pub async fn set_link(&self, card: usize, link: Link) -> io::Result<()> {
+        let name = format!("nic{card}");
+        let up = link == Link::Up;
+        self.execute(qmp::set_link { name, up }).await
+    }
+
+    /// Starts a machine that was told to wait (`-S`).
+    ///
+    /// # Errors
+    /// TimedOut, or what QEMU says.
+    pub async fn begin(&self) -> io::Result<()> {
+        self.ours.set(self.ours.get() + 1);
+        self.execute(qmp::cont {}).await
     }
 
     /// Has QEMU end itself, or start again by itself, when the guest resets the machine.

@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::console::Console;
+use crate::journal::Journal;
+use crate::lab::Node;
 use crate::lines::Lines;
 
 /// A prompt without a newline is shown after this long.
@@ -30,6 +32,28 @@ pub fn pair() -> io::Result<(UnixStream, std::os::unix::net::UnixStream)> {
     let (ours, qemus) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     Ok((UnixStream::from_std(ours)?, qemus))
+}
+
+/// Connects each serial line that it is sent with the console, one after the other: what the last
+/// QEMU printed before it was killed comes before what the next one prints.
+#[must_use]
+pub fn connect(
+    node: &Node,
+    console: &Console,
+    journal: &Journal,
+) -> mpsc::UnboundedSender<UnixStream> {
+    let (lines, mut come) = mpsc::unbounded_channel();
+    let (name, skip_banner) = (node.name.clone(), node.fast_boot);
+    let (console, journal) = (console.clone(), journal.clone());
+    tokio::task::spawn_local(async move {
+        while let Some(line) = come.recv().await {
+            let show = |text| journal.line(&name, text);
+            if let Err(error) = run(line, skip_banner, &console, show).await {
+                tracing::warn!(%error, "a serial line broke");
+            }
+        }
+    });
+    lines
 }
 
 /// Connects a QEMU with the console, until QEMU closes the line; `show` gets what the guest

@@ -187,6 +187,7 @@ impl Tracker {
             | What::Identify { .. }
             | What::Sensor { .. }
             | What::Fault { .. }
+            | What::Link { .. }
             | What::Up { .. }
             | What::Failed { .. }
             | What::Note { .. }

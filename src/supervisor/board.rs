@@ -114,6 +114,7 @@ impl Board {
             What::Log { .. }
             | What::Sensor { .. }
             | What::Fault { .. }
+            | What::Link { .. }
             | What::Reset { .. }
             | What::Made { .. }
             | What::Up { .. }

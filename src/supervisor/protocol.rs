@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::inspect::Inspection;
 use crate::lab::{BootDevice, Fault, LinkName, Name, Stage};
 use crate::node::boot::Choice;
-use crate::node::{Order, Power};
+use crate::node::{Link, Order, Power};
 use crate::progress::goal::Goal;
 
 /// What a client asks for.
@@ -46,6 +46,15 @@ pub enum Request {
         node: Name,
         /// What it is to be from now on; none asks what it is.
         change: Option<BootChange>,
+    },
+    /// The cables of a node's network cards.
+    Link {
+        /// The node.
+        node: Name,
+        /// Which card, counted from 1; none is all, or the first where there is a change.
+        nic: Option<usize>,
+        /// What it is to be; none asks what it is.
+        change: Option<Link>,
     },
     /// An order to a member; the answer comes when it has been carried out.
     Order {
@@ -152,6 +161,11 @@ pub enum Reply {
         order: Vec<BootDevice>,
         /// What of that somebody has chosen, if anything.
         chosen: Option<String>,
+    },
+    /// The cables of network cards.
+    Links {
+        /// Each card, counted from 1, and what its cable is.
+        links: Vec<(usize, Link)>,
     },
     /// What the sensors of a BMC show.
     Sensors {

@@ -16,6 +16,7 @@ mod housekeeping;
 mod inband;
 mod inventory;
 mod ipmi;
+mod link;
 mod nat;
 mod network_boot;
 mod networks;
