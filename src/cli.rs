@@ -185,7 +185,7 @@ pub struct Capture {
     ///
     /// A service is its eth0, a node the TAP devices of its guest, a network all that passes its
     /// bridge; MEMBER:LINK is any link of a member, such as node1:br-bmc. Without one it is
-    /// lab0, the whole network. The filter is tcpdump's, which compiles it.
+    /// `main`, the network of all labs. The filter is tcpdump's, which compiles it.
     #[arg(value_name = "TARGET] [FILTER")]
     pub words: Vec<String>,
     /// Write a pcapng file instead of lines; `-` is standard output

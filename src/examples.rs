@@ -140,7 +140,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "capture",
-        &[("sudo nsplay capture node1", "the packets of node1")],
+        &[
+            ("sudo nsplay capture node1", "the packets of node1"),
+            (
+                "sudo nsplay capture data -w data.pcapng",
+                "those of `[network.data]`, for Wireshark",
+            ),
+        ],
     ),
     (
         "start",

@@ -21,6 +21,7 @@ use crate::error::Failure;
 use crate::kernel::netns;
 use crate::kernel::packet::{Frame, Instruction, LONGEST, PacketSocket};
 use crate::kernel::user;
+use crate::lab::network::MAIN;
 use crate::lab::{LinkName, Name};
 use crate::rundir::{RunDir, Supervisor};
 use crate::ui;
@@ -167,10 +168,21 @@ fn which(
         };
         return Ok((chosen.into_iter().map(link).collect(), rest.to_vec()));
     }
-    if inside(&fabric)?.contains(first) {
-        return Ok((whole(first), rest.to_vec()));
+    let links = inside(&fabric)?;
+    let named = [network(first), Some(first.clone())];
+    if let Some(link) = named.iter().flatten().find(|link| links.contains(link)) {
+        return Ok((whole(link), rest.to_vec()));
     }
     Ok((whole(&bridge), options.words.clone()))
+}
+
+/// The bridge that a network of this name would have.
+fn network(name: &str) -> Option<String> {
+    let bridge = match name {
+        MAIN => LinkName::fabric(),
+        name => LinkName::bridge(&Name::new(name).ok()?),
+    };
+    Some(bridge.to_string())
 }
 
 /// The network namespace of a member.

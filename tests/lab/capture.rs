@@ -94,6 +94,53 @@ fn what_a_guest_says_is_read_back_by_tshark_with_the_name_of_its_link() {
 }
 
 #[test]
+fn networks_are_named_as_the_lab_file_names_them() {
+    let host = Host::new();
+    host.write(
+        "nsplay.toml",
+        r#"
+        dhcp = false
+        ssh = false
+        node = {}
+        [network.data]
+        subnet = "10.9.0.0/24"
+        [network.a-network-with-a-long-name]
+        subnet = "10.10.0.0/24"
+        [service.near]
+        command = ["sleep", "1000"]
+        network = "data"
+        [service.far]
+        command = ["sleep", "1000"]
+        network = "a-network-with-a-long-name"
+        "#,
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    for (network, link, member, address) in [
+        ("data", "lab0.data", "near", "10.9.0.77"),
+        (
+            "a-network-with-a-long-name",
+            "lab0.a-n-",
+            "far",
+            "10.10.0.77",
+        ),
+        ("main", "lab0", "web", "192.168.25.77"),
+    ] {
+        let hears = capture(&host, &[network, "--count", "1", "arp"]);
+        let ask = format!(
+            "{} exec {member} -- busybox arping -c 1 -w 1 -I eth0 {address}",
+            env!("CARGO_BIN_EXE_nsplay")
+        );
+        host.shell(&ask);
+        let ran = ended(&host, hears).fails(0, &[&format!("capturing on {link}")]);
+        assert!(
+            ran.out.contains(&format!("ARP who has {address}")),
+            "{}",
+            ran.out
+        );
+    }
+}
+
+#[test]
 fn a_network_is_shown_in_lines_that_name_protocols_until_the_lab_ends() {
     let host = Host::new();
     host.nsplay(&["capture"])
