@@ -168,11 +168,8 @@ impl Reader<'_> {
 
     /// A command, which compose splits as a shell does.
     fn words(&self, value: &Node, table: &mut Table) -> Vec<String> {
-        if let Some(text) = value.text() {
-            let (text, changed) = fill(text);
-            if let Some(changed) = changed {
-                table.note(format!("{}: {changed}", self.source.place(value)));
-            }
+        if value.text().is_some() {
+            let text = self.fill(value, table);
             return shlex::split(&text).unwrap_or_else(|| vec![text]);
         }
         value

@@ -196,12 +196,8 @@ impl Reader<'_> {
 
     fn cdrom(&mut self, value: &Node) {
         match image(value) {
-            Some(file) => self.path_as("iso", file),
+            Some(file) => self.path("iso", file),
             None => self.none("compute.cdrom", value, "no drive of the host is handed on"),
         }
-    }
-
-    fn path(&mut self, key: &str, value: &Node) {
-        self.path_as(key, value);
     }
 }

@@ -200,7 +200,7 @@ impl Reader<'_> {
         }
     }
 
-    fn path_as(&mut self, key: &str, value: &Node) {
+    fn path(&mut self, key: &str, value: &Node) {
         match value.text() {
             Some(path) => {
                 let path = super::compose::joined(self.import.folder, path);
