@@ -20,7 +20,7 @@ impl Reader<'_> {
             table.set("after", list(&common.after), "depends_on");
         }
         let mut bmc = Table::new(format!("node.{}.bmc", service.member));
-        let mut ipmi = 623;
+        let mut ipmi = infrasim::PORT;
         let mut read = None;
         for (mount, place) in &common.mounts {
             let yaml = mount.source.ends_with(".yml") || mount.source.ends_with(".yaml");
@@ -38,10 +38,7 @@ impl Reader<'_> {
                     let root = yaml::read(&shown, &text)?;
                     infrasim::check(&shown, &root)?;
                     table.note(format!("what {} says of it:", mount.source));
-                    let port = root
-                        .get("bmc")
-                        .and_then(|bmc| bmc.get("ipmi_over_lan_port"));
-                    ipmi = port.and_then(|port| port.integer()).unwrap_or(623);
+                    (ipmi, _) = infrasim::port(&root);
                     let source = Source {
                         file: &mount.source,
                     };

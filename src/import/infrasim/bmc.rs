@@ -6,14 +6,26 @@ use super::super::draft::{Source, Table, literal, string};
 use super::super::yaml::Node;
 use super::Reader;
 
-/// Where the BMC is reached: InfraSIM's listens on the host itself.
-pub(super) fn publish(bmc: &mut Table, root: &Node, source: Source) {
-    let port = root
+/// InfraSIM's BMCs listen on it unless they are told another.
+pub(in super::super) const PORT: u64 = 623;
+
+/// The UDP port of the BMC, and what says it if it is not the default one.
+pub(in super::super) fn port(root: &Node) -> (u64, Option<&Node>) {
+    let said = root
         .get("bmc")
         .and_then(|bmc| bmc.get("ipmi_over_lan_port"));
-    let (port, from) = match port.and_then(|node| Some((node.integer()?, node))) {
-        Some((port, node)) => (port, source.place(node)),
-        None => (623, "InfraSIM's default port".to_owned()),
+    match said.and_then(|node| Some((node.integer()?, node))) {
+        Some((port, node)) => (port, Some(node)),
+        None => (PORT, None),
+    }
+}
+
+/// Where the BMC is reached: InfraSIM's listens on the host itself.
+pub(super) fn publish(bmc: &mut Table, root: &Node, source: Source) {
+    let (port, said) = port(root);
+    let from = match said {
+        Some(node) => source.place(node),
+        None => "InfraSIM's default port".to_owned(),
     };
     bmc.set(
         "publish",

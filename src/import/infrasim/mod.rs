@@ -16,6 +16,8 @@ use super::{Error, Import, header, name};
 use bmc::publish;
 use compute::image;
 
+pub(super) use bmc::{PORT, port};
+
 /// More drives or NICs are no server.
 const MOST_PARTS: usize = 16;
 
