@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::error::{Failure, Problem};
 use crate::rundir::RunDir;
-use crate::supervisor::protocol::{Reply, Request};
+use crate::supervisor::protocol::{Member, Reply, Request};
 
 /// A connection with one request on it.
 pub struct Client {
@@ -78,6 +78,20 @@ impl Client {
                 None => return Err(Failure::failed("the lab ended")),
             }
         }
+    }
+
+    /// The members of the lab, which [`Request::Ps`] asks for.
+    ///
+    /// # Errors
+    /// When the lab refuses, or the connection breaks.
+    pub fn members(self) -> Result<Vec<Member>, Failure> {
+        let mut found = Vec::new();
+        self.replies(|reply| {
+            if let Reply::Members { members } = reply {
+                found = members;
+            }
+        })?;
+        Ok(found)
     }
 
     /// The connection itself, for what follows the last reply, and what of that has come already.

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::host::places::Places;
 use crate::lab::Name;
 use crate::rundir::RunDir;
-use crate::supervisor::protocol::{Member, Reply, Request};
+use crate::supervisor::protocol::{Member, Request};
 
 /// A supervisor that works answers within milliseconds; a stopped one must not stop the list.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -141,13 +141,7 @@ fn members(dir: &RunDir) -> Option<Vec<Member>> {
         .ok()?
         .set_read_timeout(Some(ANSWERS_WITHIN))
         .ok()?;
-    let mut found = None;
-    let heard = client.replies(|reply| {
-        if let Reply::Members { members } = reply {
-            found = Some(members);
-        }
-    });
-    heard.ok().and(found)
+    client.members().ok()
 }
 
 /// The bytes that a folder has on the disk, links not followed. Disks of nodes have holes.

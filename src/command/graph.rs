@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::graph::Graph;
 use crate::lab::Name;
 use crate::rundir::RunDir;
-use crate::supervisor::protocol::{Member, Reply, Request};
+use crate::supervisor::protocol::{Member, Request};
 use crate::ui;
 
 /// Prints the picture of a lab.
@@ -34,11 +34,5 @@ fn running(dir: &RunDir) -> Option<Vec<Member>> {
         }
         asked => asked.ok()?,
     };
-    let mut found = None;
-    let heard = client.replies(|reply| {
-        if let Reply::Members { members } = reply {
-            found = Some(members);
-        }
-    });
-    heard.ok().and(found)
+    client.members().ok()
 }

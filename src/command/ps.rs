@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::error::Failure;
 use crate::lab::Name;
 use crate::rundir::RunDir;
-use crate::supervisor::protocol::{Member, Reply, Request};
+use crate::supervisor::protocol::{Member, Request};
 use crate::ui;
 
 /// How often the lab is asked again: twice as often as its seconds change.
@@ -46,11 +46,5 @@ pub fn run(options: &cli::Ps, lab: &Name) -> Result<u8, Failure> {
 }
 
 fn members(dir: &RunDir) -> Result<Vec<Member>, Failure> {
-    let mut found = Vec::new();
-    Client::to_lab(dir, &Request::Ps)?.replies(|reply| {
-        if let Reply::Members { members } = reply {
-            found = members;
-        }
-    })?;
-    Ok(found)
+    Client::to_lab(dir, &Request::Ps)?.members()
 }

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::host::usage::{Cost, Sample, netns_of};
 use crate::lab::Name;
 use crate::rundir::RunDir;
-use crate::supervisor::protocol::{Reply, Request};
+use crate::supervisor::protocol::Request;
 use crate::ui;
 
 /// Between two samples: a tenth of it is a clock tick.
@@ -49,12 +49,8 @@ pub fn run(json: bool, lab: &Name) -> Result<u8, Failure> {
 
 /// The members and their network namespaces.
 fn members(dir: &RunDir) -> Result<Vec<(String, u64)>, Failure> {
-    let mut names: Vec<Name> = Vec::new();
-    Client::to_lab(dir, &Request::Ps)?.replies(|reply| {
-        if let Reply::Members { members } = reply {
-            names.extend(members.into_iter().map(|member| member.name));
-        }
-    })?;
+    let members = Client::to_lab(dir, &Request::Ps)?.members()?;
+    let mut names: Vec<Name> = members.into_iter().map(|member| member.name).collect();
     names.dedup();
     // One that has been taken away meanwhile has none.
     let found = names.into_iter().filter_map(|name| {
