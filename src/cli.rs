@@ -57,6 +57,16 @@ pub enum Command {
     Prune(Prune),
     /// Wait until something has come about: a boot stage, health, a page, a line
     Wait(Wait),
+    /// Say why a node does not boot, and what to do
+    Why(Why),
+    /// Show what happens: power, stages, programs that come and go
+    Events(Events),
+    /// Take a picture of a node's screen
+    Screenshot(Screenshot),
+    /// Type on a node's keyboard
+    Keys(Keys),
+    /// Show a node's screen in the VNC viewer that is installed
+    Vnc(Vnc),
     /// Draw how a node boots, stage by stage
     Timeline(Timeline),
     /// Show what the members print
@@ -154,6 +164,9 @@ pub struct Logs {
     /// Go on with what is still to come
     #[arg(short, long)]
     pub follow: bool,
+    /// Only what was printed so long ago at most, such as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = see::time)]
+    pub since: Option<std::time::Duration>,
     /// Only these members
     #[arg(value_name = "MEMBER", value_parser = Name::new)]
     pub members: Vec<Name>,

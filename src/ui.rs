@@ -93,8 +93,20 @@ impl Printer {
         }
     }
 
+    /// A printer of everything that happens, with the time of day in UTC.
+    #[must_use]
+    pub fn of_events() -> Self {
+        Self {
+            shows_all: true,
+            ..Self::of_log()
+        }
+    }
+
     /// Prints one event: members' lines are data, the rest is status.
     pub fn event(&mut self, event: &Event) {
+        if self.shows_all {
+            data(&format!("{} ", time_of_day(event.at)));
+        }
         match &event.what {
             What::Log { member, text } => {
                 let name = member.as_str();
@@ -222,6 +234,13 @@ fn is_told_by_a_line(stage: Stage) -> bool {
         | Stage::Installed
         | Stage::Off => true,
     }
+}
+
+/// `17:04:05.250`, of milliseconds after 1970-01-01 UTC.
+fn time_of_day(at: u64) -> String {
+    let (seconds, ms) = (at / 1000 % 86_400, at % 1000);
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{ms:03}", seconds % 60)
 }
 
 /// One of six colours, the same for a name in every run.

@@ -1,5 +1,6 @@
 //! The options of the verbs that see and wait.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -26,6 +27,67 @@ pub struct Wait {
     /// How long at most, such as 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     pub timeout: Duration,
+}
+
+/// `nsplay why`.
+#[derive(Args, Debug)]
+pub struct Why {
+    /// The node
+    #[arg(value_parser = Name::new)]
+    pub node: Name,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nsplay events`.
+#[derive(Args, Debug)]
+pub struct Events {
+    /// Go on with what is still to come
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print JSON, one event on a line, the members' lines too
+    #[arg(long)]
+    pub json: bool,
+    /// Only what happened so long ago at most, such as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<Duration>,
+    /// Only of these members
+    #[arg(value_name = "MEMBER", value_parser = Name::new)]
+    pub members: Vec<Name>,
+}
+
+/// `nsplay screenshot`.
+#[derive(Args, Debug)]
+pub struct Screenshot {
+    /// The node
+    #[arg(value_parser = Name::new)]
+    pub node: Name,
+    /// The file that the picture is written to, a PNG; `-` is standard output
+    #[arg(value_name = "FILE", required_unless_present = "text")]
+    pub file: Option<PathBuf>,
+    /// Print the text that the screen shows instead, where it is in text mode
+    #[arg(long, conflicts_with = "file")]
+    pub text: bool,
+}
+
+/// `nsplay keys`.
+#[derive(Args, Debug)]
+pub struct Keys {
+    /// The node
+    #[arg(value_parser = Name::new)]
+    pub node: Name,
+    /// What is typed: text, in which <enter>, <f12> and <ctrl-alt-delete> are keys
+    #[arg(required = true, value_name = "KEYS")]
+    pub keys: Vec<String>,
+}
+
+/// `nsplay vnc`.
+#[derive(Args, Debug)]
+pub struct Vnc {
+    /// The node; may be left out when the lab has one
+    #[arg(value_parser = Name::new)]
+    pub node: Option<Name>,
 }
 
 /// `nsplay timeline`.

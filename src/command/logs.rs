@@ -1,6 +1,7 @@
 //! `nsplay logs`.
 
 use std::io;
+use std::time::Duration;
 
 use crate::cli;
 use crate::client::{Client, not_up};
@@ -15,12 +16,40 @@ use crate::ui::{self, Printer};
 /// Prints the log of the lab, or of its last run when it is not up.
 pub fn run(options: &cli::Logs, lab: &Name) -> Result<u8, Failure> {
     let mut printer = Printer::of_log();
+    let from = beginning(options.since);
     each(lab, options.follow, |event| {
-        if wanted(&event, &options.members) {
+        if event.at >= from && wanted(&event, &options.members) {
             printer.event(&event);
         }
     })?;
     Ok(0)
+}
+
+/// Prints what happens, and not what members print.
+pub fn events(options: &cli::Events, lab: &Name) -> Result<u8, Failure> {
+    let mut printer = Printer::of_events();
+    let from = beginning(options.since);
+    each(lab, options.follow, |event| {
+        let is_line = matches!(event.what, What::Log { .. });
+        if event.at < from || !wanted(&event, &options.members) {
+            return;
+        }
+        match serde_json::to_string(&event) {
+            // A program may want the lines too; a person has `logs`.
+            Ok(json) if options.json => ui::data(&format!("{json}\n")),
+            Ok(_) | Err(_) if is_line => {}
+            Ok(_) | Err(_) => printer.event(&event),
+        }
+    })?;
+    Ok(0)
+}
+
+/// When what is wanted begins, in milliseconds after 1970-01-01 UTC.
+fn beginning(since: Option<Duration>) -> u64 {
+    since.map_or(0, |since| {
+        let ago = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        journal::now().saturating_sub(ago)
+    })
 }
 
 /// Passes on the events of a lab, or of its last run when it is not up; `follow` goes on with

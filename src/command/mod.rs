@@ -23,11 +23,13 @@ mod power;
 mod preflight;
 mod prune;
 mod ps;
+mod screen;
 mod shell;
 mod timeline;
 mod top;
 mod up;
 mod wait;
+mod why;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,6 +59,11 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Up(options) => up::run(options, project),
         Command::Down => down::run(&name()),
         Command::Wait(options) => wait::run(options, &name()),
+        Command::Why(options) => why::run(options, &name()),
+        Command::Events(options) => logs::events(options, &name()),
+        Command::Screenshot(options) => screen::shoot(options, &name()),
+        Command::Keys(options) => screen::keys(options, &name()),
+        Command::Vnc(options) => screen::vnc(options, &name()),
         Command::Timeline(options) => timeline::run(options, &name()),
         Command::Ps(options) => ps::run(options, &name()),
         Command::Top { json } => top::run(*json, &name()),

@@ -182,7 +182,10 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
                 | Reply::Faults { .. }
                 | Reply::Attached { .. }
                 | Reply::Detached { .. }
-                | Reply::Inspection(_),
+                | Reply::Inspection(_)
+                | Reply::Why(_)
+                | Reply::Picture { .. }
+                | Reply::Text { .. },
             ) => {}
             Some(Reply::Done) if !hold => return Ok(0),
             Some(Reply::Done) | None => {

@@ -9,3 +9,4 @@ pub mod access;
 pub mod goal;
 pub mod timeline;
 pub mod tracker;
+pub mod why;

@@ -62,6 +62,8 @@ pub struct Missing {
 pub struct Boot {
     /// Its stages, in the order in which they were seen.
     pub steps: Vec<Step>,
+    /// What it boots from, where the BMC was told something else than the lab file.
+    pub choice: Option<String>,
     /// How often it asked for an address.
     pub discovers: u32,
     /// How often it was offered one.
@@ -126,6 +128,8 @@ pub struct Tracker {
 struct Tracked {
     macs: Vec<String>,
     boot: Boot,
+    /// What the next boot boots from: it is said before the node is on.
+    choice: Option<String>,
 }
 
 impl Tracker {
@@ -139,8 +143,12 @@ impl Tracker {
         match self.nodes.get_mut(&node.name) {
             Some(known) => known.macs = macs,
             None => {
-                let boot = Boot::default();
-                self.nodes.insert(node.name.clone(), Tracked { macs, boot });
+                let tracked = Tracked {
+                    macs,
+                    boot: Boot::default(),
+                    choice: None,
+                };
+                self.nodes.insert(node.name.clone(), tracked);
             }
         }
     }
@@ -212,7 +220,7 @@ impl Tracker {
     fn line(&mut self, at: u64, member: &Name, text: &str) -> Vec<(Name, Step)> {
         let before: Vec<usize> = self.counts();
         match self.nodes.get_mut(member) {
-            Some(tracked) => tracked.boot.printed(at, text),
+            Some(tracked) => tracked.printed(at, text),
             None => self.served(at, member, text),
         }
         let new = self.nodes.iter().zip(before).flat_map(|(node, before)| {
@@ -307,9 +315,24 @@ impl Tracked {
         }
     }
 
+    fn printed(&mut self, at: u64, text: &str) {
+        if !text.starts_with("boots from the ") {
+            return self.boot.printed(at, text);
+        }
+        let is_on = self
+            .boot
+            .stage()
+            .is_some_and(|step| step.stage != Stage::Off);
+        let boot = is_on.then_some(&mut self.boot.choice);
+        *boot.unwrap_or(&mut self.choice) = Some(text.to_owned());
+    }
+
     /// Nothing has been seen of a new boot yet.
     fn begin(&mut self, at: u64, detail: String) {
-        self.boot = Boot::default();
+        self.boot = Boot {
+            choice: self.choice.take(),
+            ..Boot::default()
+        };
         self.boot.come_to(at, Stage::Powered, detail);
     }
 }

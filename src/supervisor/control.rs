@@ -2,7 +2,7 @@
 //! the `up` that waits.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 use super::protocol::{BootChange, Reply, Request};
 use super::running::Running;
-use super::wait;
+use super::see;
+use super::wait::Vain;
 use super::ways::Refusal;
 use crate::event::{Event, What};
 use crate::inspect::Inspection;
@@ -201,18 +202,12 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             goal,
             within_ms,
         } => {
-            let within = Duration::from_millis(within_ms);
-            let mut read = read.into_inner();
-            let waited = tokio::select! {
-                waited = wait::wait(&desk, &nodes, &goal, within) => waited,
-                _ = gone(&mut read) => return Ok(()),
-            };
-            match waited {
-                Ok(()) => client.last(&Reply::Done).await,
-                Err(wait::Vain::Unknown(message)) => client.last(&Reply::Unknown { message }).await,
-                Err(wait::Vain::Late(message)) => client.last(&Reply::Refused { message }).await,
-            }
+            let wanted = (&nodes[..], &goal, within_ms);
+            see::waits(&mut client, &desk, wanted, read.into_inner()).await
         }
+        Request::Why { node } => see::asks_why(&mut client, &desk, &node).await,
+        Request::Screen { node, text } => see::looks(&mut client, &desk, &node, text).await,
+        Request::Keys { node, keys } => see::types(&mut client, &desk, &node, &keys).await,
         Request::Down { by } => {
             let _ = desk.down.send(by);
             client.last(&Reply::Done).await
@@ -294,12 +289,13 @@ enum Until {
     End,
 }
 
-struct Client {
-    write: BufWriter<OwnedWriteHalf>,
+/// Who asks.
+pub(super) struct Client {
+    pub(super) write: BufWriter<OwnedWriteHalf>,
 }
 
 impl Client {
-    async fn send(&mut self, reply: &Reply) -> io::Result<()> {
+    pub(super) async fn send(&mut self, reply: &Reply) -> io::Result<()> {
         let mut line = serde_json::to_vec(reply)?;
         line.push(b'\n');
         self.write.write_all(&line).await
@@ -329,6 +325,15 @@ impl Client {
             Ok(reply) => self.answer(Ok(Some(reply))).await,
             Err(Refusal::Input(message)) => self.answer(Err(message)).await,
             Err(Refusal::Failed(message)) => self.last(&Reply::Refused { message }).await,
+        }
+    }
+
+    /// The same, for what may also be too late.
+    pub(super) async fn ends(&mut self, end: Result<Option<Reply>, Vain>) -> io::Result<()> {
+        match end {
+            Ok(reply) => self.answer(Ok(reply)).await,
+            Err(Vain::Unknown(message)) => self.answer(Err(message)).await,
+            Err(Vain::Late(message)) => self.last(&Reply::Refused { message }).await,
         }
     }
 
@@ -403,7 +408,7 @@ async fn last_event(mut journal: broadcast::Receiver<Event>) {
     }
 }
 
-async fn gone(read: &mut OwnedReadHalf) {
+pub(super) async fn gone(read: &mut OwnedReadHalf) {
     let mut byte = [0];
     let _ = tokio::io::AsyncReadExt::read(read, &mut byte).await;
 }

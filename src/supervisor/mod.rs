@@ -20,12 +20,14 @@ mod programs;
 pub mod protocol;
 mod publish;
 mod running;
+mod see;
 mod sensors;
 mod server;
 mod stages;
 mod view;
 mod wait;
 pub mod ways;
+mod why;
 
 use std::cell::RefCell;
 use std::fs;

@@ -14,8 +14,10 @@ use crate::event::Event;
 use crate::inspect::Inspection;
 use crate::lab::{BootDevice, Fault, LinkName, Name, Stage};
 use crate::node::boot::Choice;
+use crate::node::keys::Press;
 use crate::node::{Link, Order, Power};
 use crate::progress::goal::Goal;
+use crate::progress::why::Answer;
 
 /// What a client asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -100,6 +102,25 @@ pub enum Request {
         /// The network; none is all.
         network: Option<Name>,
     },
+    /// Why a node does not boot.
+    Why {
+        /// The node.
+        node: Name,
+    },
+    /// A look at a node's screen; the answer is [`Reply::Picture`] or [`Reply::Text`].
+    Screen {
+        /// The node.
+        node: Name,
+        /// Whether its text is wanted, and not a picture.
+        text: bool,
+    },
+    /// Keys for a node's keyboard.
+    Keys {
+        /// The node.
+        node: Name,
+        /// Which, one after the other.
+        keys: Vec<Press>,
+    },
     /// The end of the lab.
     Down {
         /// Who or what asks for it.
@@ -176,6 +197,20 @@ pub enum Reply {
     Faults {
         /// In the order in which they began.
         faults: Vec<Fault>,
+    },
+    /// Why a node does not boot.
+    Why(Box<Answer>),
+    /// What a screen shows. The points follow the line: three bytes for each.
+    Picture {
+        /// Points in a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
+    /// The lines that a screen shows.
+    Text {
+        /// From the top, without blanks at their ends.
+        lines: Vec<String>,
     },
     /// What a node is.
     Inspection(Box<Inspection>),

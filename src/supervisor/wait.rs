@@ -10,8 +10,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{sleep, timeout};
 
 use super::control::{Desk, no_node};
-use super::probe;
 use super::protocol::State;
+use super::{probe, why};
 use crate::event::{Event, What};
 use crate::journal;
 use crate::lab::{Name, Stage};
@@ -90,30 +90,57 @@ pub async fn wait(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) ->
     };
     match timeout(within, came).await {
         Ok(came) => came,
-        Err(_) => Err(Vain::Late(late(desk, &nodes, goal, within))),
+        Err(_) => Err(Vain::Late(late(desk, &nodes, goal, within).await)),
     }
 }
 
 /// What is said when it was too long.
-fn late(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) -> String {
+async fn late(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) -> String {
     let within = within.as_secs_f64();
     match goal {
         Goal::Stage(stage) => {
             let slow = nodes
                 .iter()
                 .filter(|node| !desk.lab.0.stages.reached(node, *stage));
-            let told = slow.map(|node| format!("{node} stands at {}", stands(desk, node)));
+            let slow: Vec<_> = slow.collect();
+            let told = slow
+                .iter()
+                .map(|node| format!("{node} stands at {}", stands(desk, node)));
             let told: Vec<_> = told.collect();
-            format!("no `{stage}` within {within} s: {}", told.join("; "))
+            let reasons = reasons(desk, &slow).await;
+            format!(
+                "no `{stage}` within {within} s: {}{reasons}",
+                told.join("; ")
+            )
         }
         Goal::Healthy => {
             let told = ill(desk, nodes, !nodes.is_empty());
             format!("not healthy within {within} s: {}", told.join(", "))
         }
-        Goal::Http(_) | Goal::Tcp(_) | Goal::Log(_) | Goal::Screen(_) => {
+        Goal::Screen(_) => {
+            let reasons = reasons(desk, &nodes.iter().collect::<Vec<_>>()).await;
+            format!("no {goal} within {within} s{reasons}")
+        }
+        Goal::Http(_) | Goal::Tcp(_) | Goal::Log(_) => {
             format!("no {goal} within {within} s")
         }
     }
+}
+
+/// Why these nodes have not come farther.
+async fn reasons(desk: &Desk, nodes: &[&Name]) -> String {
+    /// Of a whole rack that does not boot, a few are enough.
+    const MOST: usize = 4;
+    let mut reasons = String::new();
+    for node in nodes.iter().take(MOST) {
+        if let Some(answer) = why::answer(desk, node).await {
+            reasons = format!("{reasons}\n{}", answer.to_string().trim_end());
+        }
+    }
+    if let Some(more) = nodes.len().checked_sub(MOST).filter(|more| *more > 0) {
+        reasons = format!("{reasons}\nand {more} more");
+    }
+    reasons
 }
 
 fn stands(desk: &Desk, node: &Name) -> String {
@@ -147,7 +174,10 @@ async fn stage_of(desk: &Desk, nodes: &[Name], stage: Stage) -> Result<(), Vain>
             continue;
         };
         if timeout(AFTER_A_CRASH, changes.changed()).await.is_err() {
-            return Err(Vain::Late(format!("{node} crashed before `{stage}`")));
+            let reasons = reasons(desk, &[node]).await;
+            return Err(Vain::Late(format!(
+                "{node} crashed before `{stage}`{reasons}"
+            )));
         }
     }
 }

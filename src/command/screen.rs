@@ -1,0 +1,202 @@
+//! `nsplay screenshot`, `nsplay keys` and `nsplay vnc`.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+use crate::cli;
+use crate::client::Client;
+use crate::error::Failure;
+use crate::host::programs::Finder;
+use crate::lab::Name;
+use crate::node::keys::{self, Press};
+use crate::rundir::RunDir;
+use crate::supervisor::protocol::{Member, Reply, Request};
+use crate::ui;
+
+/// Writes a picture of a node's screen, or prints its text.
+pub fn shoot(options: &cli::Screenshot, lab: &Name) -> Result<u8, Failure> {
+    let (dir, node) = (RunDir::new(lab), &options.node);
+    let Some(file) = &options.file else {
+        let lines = text(&dir, node)?;
+        ui::data(
+            &lines
+                .iter()
+                .map(|line| format!("{line}\n"))
+                .collect::<String>(),
+        );
+        return Ok(0);
+    };
+    let png = picture(&dir, node)?;
+    match file.as_os_str() == "-" {
+        true => ui::bytes(&png).map_err(|error| Failure::io("write the picture", &error))?,
+        false => std::fs::write(file, png)
+            .map_err(|error| Failure::io(format_args!("write {}", file.display()), &error))?,
+    }
+    Ok(0)
+}
+
+/// The text that a node's screen shows.
+///
+/// # Errors
+/// When it shows none.
+pub fn text(dir: &RunDir, node: &Name) -> Result<Vec<String>, Failure> {
+    let request = Request::Screen {
+        node: node.clone(),
+        text: true,
+    };
+    let mut text = Vec::new();
+    Client::to_lab(dir, &request)?.replies(|reply| {
+        if let Reply::Text { lines } = reply {
+            text = lines;
+        }
+    })?;
+    Ok(text)
+}
+
+/// A picture of a node's screen, as a PNG.
+///
+/// # Errors
+/// When the node is off.
+pub fn picture(dir: &RunDir, node: &Name) -> Result<Vec<u8>, Failure> {
+    let request = Request::Screen {
+        node: node.clone(),
+        text: false,
+    };
+    let broken = |error: std::io::Error| Failure::io("take a picture", &error);
+    let mut client = Client::to_lab(dir, &request)?;
+    let (width, height) = match client.reply().map_err(broken)? {
+        Some(Reply::Picture { width, height }) => (width, height),
+        Some(Reply::Refused { message }) => return Err(Failure::failed(message)),
+        Some(Reply::Unknown { message }) => {
+            return Err(Failure::refused(message, "`nsplay ps` lists the nodes"));
+        }
+        Some(_) | None => return Err(Failure::failed("the lab ended")),
+    };
+    let (mut points, mut stream) = client.into_stream().map_err(broken)?;
+    stream.read_to_end(&mut points).map_err(broken)?;
+    png(width, height, &points)
+        .map_err(|error| Failure::failed(format!("cannot take a picture: {error}")))
+}
+
+fn png(width: usize, height: usize, points: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width.try_into()?, height.try_into()?);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(points)?;
+    writer.finish()?;
+    Ok(file)
+}
+
+/// Types on a node's keyboard.
+pub fn keys(options: &cli::Keys, lab: &Name) -> Result<u8, Failure> {
+    let mut presses: Vec<Press> = Vec::new();
+    for text in &options.keys {
+        let more = keys::parse(text).map_err(|error| {
+            Failure::refused(
+                error,
+                "nsplay keys node1 'linux single<enter>' '<ctrl-alt-delete>'",
+            )
+        })?;
+        presses.extend(more);
+    }
+    let request = Request::Keys {
+        node: options.node.clone(),
+        keys: presses,
+    };
+    Client::to_lab(&RunDir::new(lab), &request)?.replies(|_| {})?;
+    Ok(0)
+}
+
+/// The viewers that are looked for, and how each is told an address.
+const VIEWERS: [(&str, fn(SocketAddr) -> String); 6] = [
+    ("vncviewer", colons),
+    ("xtigervncviewer", colons),
+    ("remote-viewer", url),
+    ("gvncviewer", display),
+    ("vinagre", url),
+    ("krdc", url),
+];
+
+fn colons(at: SocketAddr) -> String {
+    format!("{}::{}", at.ip(), at.port())
+}
+
+fn url(at: SocketAddr) -> String {
+    format!("vnc://{at}")
+}
+
+/// Displays count from port 5900 on.
+fn display(at: SocketAddr) -> String {
+    format!("{}:{}", at.ip(), i32::from(at.port()) - 5900)
+}
+
+/// Starts a viewer, or says where to point one.
+pub fn vnc(options: &cli::Vnc, lab: &Name) -> Result<u8, Failure> {
+    let dir = RunDir::new(lab);
+    let mut nodes: Vec<Member> = Vec::new();
+    Client::to_lab(&dir, &Request::Ps)?.replies(|reply| {
+        if let Reply::Members { members } = reply {
+            nodes = members
+                .into_iter()
+                .filter(|member| member.what == "qemu")
+                .collect();
+        }
+    })?;
+    let names: Vec<String> = nodes.iter().map(|node| node.name.to_string()).collect();
+    let found = match &options.node {
+        Some(name) => nodes.iter().find(|node| node.name == *name),
+        None => nodes.first().filter(|_| nodes.len() == 1),
+    };
+    let Some(node) = found else {
+        let asked = options.node.as_ref().map_or_else(
+            || format!("lab `{lab}` has {} nodes", nodes.len()),
+            |name| format!("lab `{lab}` has no node `{name}`"),
+        );
+        return Err(Failure::refused(
+            asked,
+            format!("name one of: {}", names.join(", ")),
+        ));
+    };
+    let Some(at) = node.published.first() else {
+        return Err(Failure::refused(
+            format!("the screen of `{}` is not published", node.name),
+            format!(
+                "vnc = \"127.0.0.1:5901\" in [node.{0}], or `nsplay screenshot {0} FILE`",
+                node.name
+            ),
+        ));
+    };
+    let finder = Finder::from_env();
+    let has_display = ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    let viewer = VIEWERS
+        .iter()
+        .find_map(|(name, address)| Some((finder.program(name)?, address)));
+    match viewer.filter(|_| has_display) {
+        Some((viewer, address)) => Err(start(&viewer, &address(*at))),
+        None => {
+            ui::data(&format!("{at}\n"));
+            ui::status(&format!(
+                "point a VNC viewer there: vncviewer {}; none was started, for {}",
+                colons(*at),
+                if has_display {
+                    "none is installed"
+                } else {
+                    "this terminal has no display"
+                }
+            ));
+            Ok(0)
+        }
+    }
+}
+
+/// Becomes the viewer; returns only when that fails.
+fn start(viewer: &Path, address: &str) -> Failure {
+    let error = std::process::Command::new(viewer).arg(address).exec();
+    Failure::io(format_args!("start {}", viewer.display()), &error)
+}
