@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::lab::{Fault, Name};
 
 mod act;
+mod run;
 mod see;
 
 pub use act::*;
+pub use run::*;
 pub use see::*;
 
 /// The bare-metal lab that runs anywhere Linux runs
@@ -35,6 +37,8 @@ pub struct Cli {
 pub enum Command {
     /// Make the lab and run it
     Up(Up),
+    /// Make the lab, run a command, and take the lab down whatever happens
+    Run(Run),
     /// Remove the lab and everything it left on this host
     Down,
     /// List the members of the lab

@@ -21,6 +21,19 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "run",
+        &[
+            (
+                "sudo nsplay run --wait userland -- ./test.sh",
+                "a test beside a node that has booted",
+            ),
+            (
+                "sudo nsplay run --artifacts out --junit out/junit.xml -- ./test.sh",
+                "the same in CI, with all that is known of it afterwards",
+            ),
+        ],
+    ),
+    (
         "down",
         &[
             ("sudo nsplay down", "the lab of this folder"),
@@ -73,6 +86,44 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "until the lab serves a page",
             ),
         ],
+    ),
+    (
+        "why",
+        &[("sudo nsplay why node1", "where its boot stands or died")],
+    ),
+    (
+        "events",
+        &[
+            ("sudo nsplay events -f node1", "what happens to node1"),
+            (
+                "sudo nsplay events --json --since 5m",
+                "all of the last five minutes, for a program",
+            ),
+        ],
+    ),
+    (
+        "screenshot",
+        &[
+            ("sudo nsplay screenshot node1 screen.png", "a picture"),
+            ("sudo nsplay screenshot node1 --text", "its text"),
+        ],
+    ),
+    (
+        "keys",
+        &[
+            (
+                "sudo nsplay keys node1 'linux single<enter>'",
+                "a line at a boot prompt",
+            ),
+            (
+                "sudo nsplay keys node1 '<ctrl-alt-delete>'",
+                "three keys at once",
+            ),
+        ],
+    ),
+    (
+        "vnc",
+        &[("sudo nsplay vnc node1", "its screen, in a window")],
     ),
     (
         "timeline",
@@ -309,7 +360,9 @@ mod tests {
         for (verb, lines) in EXAMPLES {
             assert!(Cli::command().find_subcommand(verb).is_some(), "{verb}");
             for (line, _) in *lines {
-                let words = line.split(['|', '>']).next().unwrap_or_default();
+                // A shell's own signs stand alone; those of <enter> are the command's.
+                let words = line.split(" | ").next().unwrap_or_default();
+                let words = words.split(" > ").next().unwrap_or_default();
                 let words = shlex::split(words).unwrap();
                 let words = words.into_iter().skip_while(|word| word == "sudo");
                 let parsed = command().try_get_matches_from(words);

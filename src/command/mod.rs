@@ -23,6 +23,7 @@ mod power;
 mod preflight;
 mod prune;
 mod ps;
+mod run;
 mod screen;
 mod shell;
 mod timeline;
@@ -56,6 +57,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         None => name_here(),
     };
     match command {
+        Command::Run(options) => run::run(options, project),
         Command::Up(options) => up::run(options, project),
         Command::Down => down::run(&name()),
         Command::Wait(options) => wait::run(options, &name()),

@@ -111,8 +111,11 @@ pub fn keys(options: &cli::Keys, lab: &Name) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// Spells an address as a viewer wants it.
+type Spell = fn(SocketAddr) -> String;
+
 /// The viewers that are looked for, and how each is told an address.
-const VIEWERS: [(&str, fn(SocketAddr) -> String); 6] = [
+const VIEWERS: [(&str, Spell); 6] = [
     ("vncviewer", colons),
     ("xtigervncviewer", colons),
     ("remote-viewer", url),

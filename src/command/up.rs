@@ -30,9 +30,45 @@ use crate::ui::{self, Printer};
 
 /// Makes the lab, and shows it until it is up, or until it ends.
 pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
+    let hold = !options.detach;
+    let (lab, dir, client, stops) = begin(&options.lab, project, hold)?;
+    let stopped =
+        stop_on(stops, &client, &dir).map_err(|error| Failure::io("wait for signals", &error))?;
+    let ended = watch(client, hold, &lab, &dir);
+    let signal = stopped();
+    match (ended, signal) {
+        (_, Some(signal)) => {
+            down::end(&dir)?;
+            Ok(128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or_default()))
+        }
+        (Ok(code), None) => Ok(code),
+        (Err(failure), None) => {
+            down::end(&dir)?;
+            Err(failure)
+        }
+    }
+}
+
+/// Begins a lab that lives as long as the connection that is returned, on which its events come.
+/// The signals that are returned are held back.
+///
+/// # Errors
+/// All that is wrong; nothing is left then.
+pub fn held(
+    options: &cli::FileOptions,
+    project: Option<&Name>,
+) -> Result<(Lab, RunDir, Client, SigSet), Failure> {
+    begin(options, project, true)
+}
+
+fn begin(
+    options: &cli::FileOptions,
+    project: Option<&Name>,
+    hold: bool,
+) -> Result<(Lab, RunDir, Client, SigSet), Failure> {
     // The watcher would hold them as long as the lab lives: a CI job waits for its pipe to close.
     close_inherited();
-    let (lab, moved) = super::lab(&options.lab, project)?.with_ports_from(unprivileged::first());
+    let (lab, moved) = super::lab(options, project)?.with_ports_from(unprivileged::first());
     let dir = RunDir::own(&lab.name);
     let (mut plan, keys) = check(&lab)?;
     plan.notes.extend(moved.iter().map(Moved::to_string));
@@ -62,24 +98,9 @@ pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
     stops
         .thread_block()
         .map_err(|errno| Failure::io("hold signals back", &errno.into()))?;
-    let hold = !options.detach;
     let client = Client::ask(&dir, &Request::Up { hold })
         .map_err(|error| Failure::io("reach the supervisor", &error))?;
-    let stopped =
-        stop_on(stops, &client, &dir).map_err(|error| Failure::io("wait for signals", &error))?;
-    let ended = watch(client, hold, &lab, &dir);
-    let signal = stopped();
-    match (ended, signal) {
-        (_, Some(signal)) => {
-            down::end(&dir)?;
-            Ok(128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or_default()))
-        }
-        (Ok(code), None) => Ok(code),
-        (Err(failure), None) => {
-            down::end(&dir)?;
-            Err(failure)
-        }
-    }
+    Ok((lab, dir, client, stops))
 }
 
 /// Everything that can be wrong before anything is made.

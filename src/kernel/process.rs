@@ -244,6 +244,15 @@ pub fn in_namespaces(
     command.status()
 }
 
+/// Has a command killed when the thread that starts it ends, be it by SIGKILL.
+pub fn dies_with_us(command: &mut Command) -> &mut Command {
+    let die = || {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(io::Error::from)
+    };
+    // SAFETY: one system call, which allocates nothing.
+    unsafe { command.pre_exec(die) }
+}
+
 /// Closes all descriptors that this process inherited but the standard ones.
 ///
 /// The caller must not have opened any yet.

@@ -463,6 +463,10 @@ impl Boot {
             return;
         }
         self.last_sign = at;
+        // iPXE shows its progress in dots.
+        if text.bytes().all(|byte| matches!(byte, b'.' | b' ')) {
+            return;
+        }
         if self.last_lines.len() == LAST_LINES {
             self.last_lines.pop_front();
         }

@@ -138,8 +138,15 @@ impl About<'_> {
         if let Some(missing) = missing.filter(|missing| missing.at >= last_step) {
             return self.not_found(boot, missing);
         }
-        let silent = self.silent(boot) >= SILENT_MS || at_prompt(boot);
-        if !silent {
+        // Who was told that there is none needs not be waited for.
+        if boot.trouble.is_some() && boot.offers == 0 {
+            return self.no_offer(boot);
+        }
+        // iPXE prints a dot for each question, and firmware what it tries: no silence, no way either.
+        let waits = self.silent(boot) >= SILENT_MS || at_prompt(boot);
+        let stalls = waits || self.now.saturating_sub(last_step) >= SILENT_MS;
+        let has_address = boot.address.is_some();
+        if !stalls || (has_address && !waits) {
             return self.on_its_way(boot);
         }
         if boot.discovers == 0 && boot.requests == 0 && boot.address.is_none() {
@@ -319,7 +326,8 @@ impl About<'_> {
     fn no_offer(&self, boot: &Boot) -> Told {
         let (name, mac) = (&self.node.name, &self.node.nic.mac);
         let times = times(boot.discovers);
-        let Some(dhcp) = &self.lab.dhcp else {
+        let mut servers = self.lab.dhcp_servers();
+        let Some(dhcp) = servers.find(|dhcp| dhcp.network == self.node.nic.network) else {
             let text = format!(
                 "{name} asked for an address {times}, and the lab has no DHCP server of nsplay's: \
                  look at the log of the one that should answer."

@@ -48,7 +48,10 @@ pub async fn answer(desk: &Desk, name: &Name) -> Option<Answer> {
 fn nearest(lab: &Lab, missing: &Missing) -> Option<String> {
     let root = match missing.protocol {
         Protocol::Http => httpd::root(lab.web.as_ref().filter(|web| web.name == missing.server)?),
-        Protocol::Tftp => dnsmasq::root(lab.dhcp.as_ref()?),
+        Protocol::Tftp => dnsmasq::root(
+            lab.dhcp_servers()
+                .find(|dhcp| dhcp.name == missing.server)?,
+        ),
     };
     let asked = missing.path.split('?').next()?;
     let asked = match missing.protocol {

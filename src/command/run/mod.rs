@@ -1,0 +1,287 @@
+//! `nsplay run`: a lab for as long as a command takes, for CI.
+//!
+//! The lab is held by a connection of this process, so that it is gone when this process is,
+//! however that came about.
+
+mod artifacts;
+mod environment;
+mod junit;
+
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
+
+use super::{down, up};
+use crate::cli;
+use crate::client::Client;
+use crate::error::{FAILED, Failure};
+use crate::event::What;
+use crate::kernel::process::dies_with_us;
+use crate::lab::{Lab, Name};
+use crate::rundir::RunDir;
+use crate::supervisor::protocol::{Reply, Request};
+use crate::ui::{self, Printer};
+
+/// How long a command may take to end after a signal; a CI system kills soon after.
+const ENDS_WITHIN: Duration = Duration::from_secs(4);
+
+/// A part of a run, for the report.
+struct Part {
+    name: String,
+    took: Duration,
+    /// Why it failed, if it did.
+    failed: Option<String>,
+}
+
+/// Makes the lab, waits, runs the command, and takes the lab down whatever happens.
+pub fn run(options: &cli::Run, project: Option<&Name>) -> Result<u8, Failure> {
+    let began = Instant::now();
+    let (lab, dir, client, stops) = up::held(&options.lab, project)?;
+    let stop = Stop::on(stops).map_err(|error| Failure::io("wait for signals", &error))?;
+    let mut parts = Vec::new();
+    let run = Run {
+        options,
+        lab: &lab,
+        dir: &dir,
+        stop: &stop,
+    };
+    let outcome = run.in_lab(client, began, &mut parts);
+    down::end(&dir)?;
+    if let Some(file) = &options.junit {
+        junit::write(file, &lab.name, &parts)?;
+    }
+    match (stop.signal(), outcome) {
+        (Some(signal), _) => Ok(of_signal(signal as i32)),
+        (None, outcome) => outcome,
+    }
+}
+
+/// As shells do: 128 and the signal's number.
+fn of_signal(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(FAILED)
+}
+
+struct Run<'a> {
+    options: &'a cli::Run,
+    lab: &'a Lab,
+    dir: &'a RunDir,
+    stop: &'a Stop,
+}
+
+impl Run<'_> {
+    /// Everything between up and down; the lab lives as long as `client` does, which is until this process
+    /// ends or takes the lab down.
+    fn in_lab(
+        &self,
+        mut client: Client,
+        began: Instant,
+        parts: &mut Vec<Part>,
+    ) -> Result<u8, Failure> {
+        self.stop.listens(client.socket().ok());
+        let mut capture = None;
+        let came_up = self.comes_up(&mut client, &mut capture);
+        parts.push(part("up", began, came_up.as_ref().err()));
+        self.stop.listens(None);
+        // What happens from now on is in the log; nobody reads it here, and the lab must not wait.
+        thread::spawn(move || while let Ok(Some(_)) = client.reply() {});
+        let outcome = came_up
+            .and_then(|()| self.waits(parts))
+            .and_then(|()| self.commands(parts));
+        if let Err(failure) = &outcome {
+            ui::failure(failure);
+        }
+        if let Some(folder) = &self.options.artifacts {
+            let written = artifacts::write(folder, self.lab, self.dir, capture);
+            written.unwrap_or_else(|error| {
+                ui::error(&format!(
+                    "cannot write all of {}: {error}",
+                    folder.display()
+                ));
+            });
+        }
+        Ok(outcome.unwrap_or_else(|failure| failure.code))
+    }
+
+    /// Waits until the lab is up.
+    fn comes_up(&self, client: &mut Client, capture: &mut Option<Child>) -> Result<(), Failure> {
+        let mut printer = Printer::new();
+        let ended = || Failure::failed(format!("lab `{}` ended before it was up", self.lab.name));
+        loop {
+            let reply = client
+                .reply()
+                .map_err(|error| Failure::io("hear of the lab", &error))?;
+            let Some(Reply::Event(event)) = reply else {
+                return Err(ended());
+            };
+            match &event.what {
+                What::Failed { message } => return Err(Failure::failed(message.clone())),
+                What::Down { .. } => return Err(ended()),
+                // Members' lines would be taken for the command's output.
+                What::Log { .. } => continue,
+                What::Made { .. } if capture.is_none() && self.options.artifacts.is_some() => {
+                    let folder = self.options.artifacts.as_deref();
+                    *capture = folder.and_then(|folder| artifacts::capture(folder, self.dir));
+                }
+                _ => {}
+            }
+            printer.event(&event);
+            if let What::Up { .. } = event.what {
+                return Ok(());
+            }
+        }
+    }
+
+    fn waits(&self, parts: &mut Vec<Part>) -> Result<(), Failure> {
+        for awaited in &self.options.waits {
+            let began = Instant::now();
+            let request = Request::Wait {
+                nodes: awaited.node.iter().cloned().collect(),
+                goal: awaited.goal.clone(),
+                within_ms: u64::try_from(self.options.timeout.as_millis()).unwrap_or(u64::MAX),
+            };
+            let waited = Client::to_lab(self.dir, &request).and_then(|client| {
+                self.stop.listens(client.socket().ok());
+                client.replies(|_| {})
+            });
+            parts.push(part(
+                &format!("wait {awaited}"),
+                began,
+                waited.as_ref().err(),
+            ));
+            waited?;
+        }
+        Ok(())
+    }
+
+    fn commands(&self, parts: &mut Vec<Part>) -> Result<u8, Failure> {
+        let began = Instant::now();
+        let ran = self.command();
+        let words = self
+            .options
+            .command
+            .iter()
+            .map(|word| word.to_string_lossy());
+        let name = words.collect::<Vec<_>>().join(" ");
+        let failed = match &ran {
+            Ok(0) => None,
+            Ok(code) => Some(Failure::failed(format!("it ended with status {code}"))),
+            Err(failure) => Some(Failure::failed(failure.to_string())),
+        };
+        parts.push(part(&name, began, failed.as_ref()));
+        ran
+    }
+
+    fn command(&self) -> Result<u8, Failure> {
+        let mut words = self.options.command.iter();
+        let Some(program) = words.next() else {
+            return Ok(0);
+        };
+        let mut command = Command::new(program);
+        command.args(words);
+        command.envs(environment::of(self.lab, self.dir));
+        let shown = program.to_string_lossy();
+        let child = dies_with_us(&mut command).spawn();
+        let mut child = child.map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::refused(
+                format!("cannot run `{shown}`: there is no such program on this host"),
+                "a script in this folder is ./SCRIPT",
+            ),
+            _ => Failure::io(format_args!("run `{shown}`"), &error),
+        })?;
+        self.stop.ends(&child);
+        let status = child.wait();
+        self.stop.forget();
+        let status = status.map_err(|error| Failure::io("wait for the command", &error))?;
+        let signal = status.signal().map(of_signal);
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        Ok(signal.or(code).unwrap_or(FAILED))
+    }
+}
+
+fn part(name: &str, began: Instant, failed: Option<&Failure>) -> Part {
+    Part {
+        name: name.to_owned(),
+        took: began.elapsed(),
+        failed: failed.map(ToString::to_string),
+    }
+}
+
+/// What a signal ends: the connection that is waited at, or the command.
+#[derive(Clone, Default)]
+struct Stop(Arc<Mutex<Stopping>>);
+
+#[derive(Default)]
+struct Stopping {
+    signal: Option<Signal>,
+    socket: Option<UnixStream>,
+    child: Option<Pid>,
+}
+
+impl Stop {
+    /// Acts on one of `stops`, on a thread that ends with the process.
+    fn on(stops: SigSet) -> std::io::Result<Self> {
+        let stop = Self::default();
+        let acts = stop.clone();
+        thread::Builder::new().stack_size(64 << 10).spawn(move || {
+            if let Ok(signal) = stops.wait() {
+                acts.act(signal);
+            }
+        })?;
+        Ok(stop)
+    }
+
+    fn act(&self, signal: Signal) {
+        {
+            let mut stopping = self.lock();
+            stopping.signal = Some(signal);
+            if let Some(socket) = &stopping.socket {
+                let _ = socket.shutdown(std::net::Shutdown::Both);
+            }
+            if let Some(child) = stopping.child {
+                let _ = kill(child, signal);
+            }
+        }
+        thread::sleep(ENDS_WITHIN);
+        if let Some(child) = self.lock().child {
+            let _ = kill(child, Signal::SIGKILL);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Stopping> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal(&self) -> Option<Signal> {
+        self.lock().signal
+    }
+
+    /// A signal ends what is waited for at `socket`.
+    fn listens(&self, socket: Option<UnixStream>) {
+        let mut stopping = self.lock();
+        if let (Some(_), Some(socket)) = (stopping.signal, &socket) {
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+        stopping.socket = socket;
+    }
+
+    /// A signal ends the command.
+    fn ends(&self, child: &Child) {
+        let mut stopping = self.lock();
+        stopping.socket = None;
+        let pid = i32::try_from(child.id()).ok().map(Pid::from_raw);
+        if let (Some(signal), Some(pid)) = (stopping.signal, pid) {
+            let _ = kill(pid, signal);
+        }
+        stopping.child = pid;
+    }
+
+    fn forget(&self) {
+        self.lock().child = None;
+    }
+}

@@ -1,0 +1,139 @@
+//! `nsplay run`: a lab for as long as a command takes.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+
+use crate::host::Host;
+
+#[test]
+fn a_red_job_is_understood_from_its_artifacts() {
+    let host = Host::new();
+    let before = host.inventory();
+    host.write("webroot/boot.ipxe", "#!ipxe\nchain /menu.ipx || shell\n");
+    host.write("webroot/menu.ipxe", "#!ipxe\n");
+    let script = "echo $NSPLAY_LAB $NSPLAY_NODES $NSPLAY_NODE1_BMC_HOST:$NSPLAY_NODE1_BMC_PORT; \
+                  test -r $NSPLAY_SSH_KEY && curl -s 127.0.0.1:1 ; exit 7";
+    let ran = host.nsplay(&[
+        "run",
+        "--wait",
+        "healthy",
+        "--wait",
+        "node1:http",
+        "--wait",
+        "log=menu.ipx 404",
+        "--timeout",
+        "60",
+        "--artifacts",
+        "out",
+        "--junit",
+        "junit.xml",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    assert_eq!(ran.out, "default node1 127.0.0.1:623\n", "{}", ran.err);
+    let ran = ran.fails(7, &["lab"]);
+    assert!(!ran.err.contains("cannot write"), "{}", ran.err);
+    host.is_as_before(&before);
+    let read = |name: &str| {
+        let path = host.folder().join("out").join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    for (name, has) in [
+        ("events.jsonl", "\"stage\":\"http\""),
+        ("lab.toml", "[node.node1]"),
+        ("versions.txt", "qemu-system-x86_64: QEMU emulator"),
+        ("why/node1.txt", "The nearest that is there is\n/menu.ipxe"),
+        ("timelines/node1.txt", "discover"),
+        ("logs/web.log", "GET /menu.ipx 404"),
+        ("logs/node1.log", "iPXE"),
+        ("leases/dhcp.txt", "00:aa:bb:cc:dd:ee"),
+        ("sel/node1.txt", "|"),
+        ("screens/node1.txt", "iPXE"),
+    ] {
+        let text = read(name);
+        // Where a paragraph is broken does not matter.
+        let flat = |text: &str| text.replace('\n', " ");
+        assert!(flat(&text).contains(&flat(has)), "{name}: {text}");
+    }
+    assert!(host.folder().join("out/screens/node1.png").exists());
+    let packets = host
+        .run("tshark", &["-r", "out/network.pcapng", "-Y", "dhcp"])
+        .ok();
+    assert!(packets.out.contains("DHCP Discover"), "{}", packets.out);
+
+    let xml = std::fs::read(host.folder().join("junit.xml")).unwrap();
+    let report = quick_junit::Report::deserialize_from_str(&String::from_utf8(xml).unwrap());
+    let report = report.unwrap();
+    assert_eq!((report.tests, report.failures), (5, 1));
+    let names = report.test_suites[0].test_cases.iter();
+    let names: Vec<_> = names.map(|case| case.name.as_str().to_owned()).collect();
+    assert_eq!(names[..3], ["up", "wait healthy", "wait node1:http"]);
+}
+
+#[test]
+fn what_is_not_reached_in_time_fails_with_why() {
+    let host = Host::new();
+    let before = host.inventory();
+    host.write(
+        "nsplay.toml",
+        "[node.node1]\nboot = [\"disk\"]\ndisk = \"16MiB\"\n",
+    );
+    host.nsplay(&[
+        "run",
+        "--wait",
+        "discover",
+        "--timeout",
+        "12",
+        "--junit",
+        "junit.xml",
+        "--",
+        "touch",
+        "ran",
+    ])
+    .fails(1, &["no `discover` within 12 s", "It boots from disk only"]);
+    assert!(!host.folder().join("ran").exists());
+    let xml = std::fs::read_to_string(host.folder().join("junit.xml")).unwrap();
+    assert!(
+        xml.contains("failures=\"1\"") && xml.contains("boots from disk only"),
+        "{xml}"
+    );
+    host.nsplay(&["run", "--", "no-such-program"])
+        .fails(2, &["cannot run `no-such-program`"]);
+    host.nsplay(&["run", "--wait", "upp", "--", "true"])
+        .fails(2, &["`upp` cannot be waited for"]);
+    host.nsplay(&["run", "--", "sh", "-c", "kill -9 $$"])
+        .fails(137, &[]);
+    host.is_as_before(&before);
+}
+
+#[test]
+fn a_run_that_is_cancelled_or_killed_leaves_nothing() {
+    let host = Host::new();
+    host.write("nsplay.toml", "[node.node1]\npower = \"off\"\n");
+    let before = host.inventory();
+    for (signal, code) in [(Signal::SIGTERM, Some(143)), (Signal::SIGKILL, None)] {
+        let mut run = host.command(env!("CARGO_BIN_EXE_nsplay"));
+        run.args(["run", "--", "sh", "-c", "echo $PPID; exec sleep 1000"]);
+        let mut run = run
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let out = run.stdout.take().unwrap();
+        BufReader::new(out).read_line(&mut line).unwrap();
+        let pid: u32 = line.trim().parse().unwrap();
+        host.shell(&format!("kill -{} {pid}", signal as i32)).ok();
+        let status = run.wait().unwrap();
+        if let Some(code) = code {
+            assert_eq!(status.code(), Some(code));
+        }
+        let gone = "! ps -eo args= | grep -qx 'sleep 1000'";
+        host.until("the command is gone", || host.shell(gone).code == 0);
+        host.is_as_before(&before);
+    }
+}
