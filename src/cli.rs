@@ -113,6 +113,8 @@ pub enum Command {
     /// Build what nodes boot when they have nothing else
     #[command(subcommand)]
     Image(Image),
+    /// Download what a lab needs from elsewhere
+    Fetch(Fetch),
     /// Print a lab file of what describes a lab elsewhere
     #[command(subcommand)]
     Import(Import),
@@ -149,6 +151,16 @@ pub struct Up {
     /// Return when the lab is up, and leave it running
     #[arg(short, long)]
     pub detach: bool,
+}
+
+/// `nsplay fetch`.
+#[derive(Args, Debug)]
+pub struct Fetch {
+    /// The lab file, or the name of one here or in `configs`; without one `nsplay.toml`
+    ///
+    /// Several lie over one another, as for `nsplay up -f`.
+    #[arg(value_name = "LAB")]
+    pub labs: Vec<PathBuf>,
 }
 
 /// `nsplay config`.

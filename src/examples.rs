@@ -34,6 +34,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "fetch",
+        &[(
+            "nsplay fetch debian-preseed",
+            "what configs/debian-preseed.toml boots",
+        )],
+    ),
+    (
         "down",
         &[
             ("sudo nsplay down", "the lab of this folder"),

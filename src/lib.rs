@@ -13,6 +13,7 @@ pub mod embedded;
 pub mod error;
 pub mod event;
 pub mod examples;
+pub mod fetch;
 pub mod files;
 pub mod graph;
 pub mod host;

@@ -4,11 +4,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::doctor::{Finding, Level};
 use crate::error::Failure;
 use crate::event::{Event, What};
+use crate::fetch::Progress;
 use crate::journal;
 use crate::lab::Stage;
 use crate::supervisor::protocol::{Member, State};
@@ -437,5 +439,61 @@ fn span(span: Duration) -> String {
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d{:02}h", seconds / 86400, seconds % 86400 / 3600),
+    }
+}
+
+/// Prints how a download goes: on a terminal in a line that changes, else in one when it is over.
+pub struct Download {
+    what: String,
+    terminal: bool,
+    /// When the line was printed last, if it still has no end.
+    shown: Option<Instant>,
+}
+
+impl Download {
+    /// Of this file.
+    #[must_use]
+    pub fn of(file: &Path) -> Self {
+        Self {
+            what: file.display().to_string(),
+            terminal: io::stderr().is_terminal(),
+            shown: None,
+        }
+    }
+
+    /// Prints where it is.
+    pub fn is_at(&mut self, progress: Progress) {
+        let what = &self.what;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        match progress {
+            Progress::There => self.line(&format!("{what}: there already")),
+            Progress::Done(bytes) => self.line(&format!("{what}: {:.1} MiB", mib(bytes))),
+            Progress::Bytes(bytes, total) => {
+                let often = Duration::from_millis(100);
+                if !self.terminal || self.shown.is_some_and(|shown| shown.elapsed() < often) {
+                    return;
+                }
+                let text = match total {
+                    Some(total) => format!("{:.1} of {:.1} MiB", mib(bytes), mib(total)),
+                    None => format!("{:.1} MiB", mib(bytes)),
+                };
+                eprint!("\r\x1b[K{what}: {text}");
+                self.shown = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Ends the line that changes, if it is there.
+    pub fn ends(&mut self) {
+        if self.shown.take().is_some() {
+            eprintln!();
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        match self.shown.take() {
+            Some(_) => eprintln!("\r\x1b[K{text}"),
+            None => eprintln!("{text}"),
+        }
     }
 }

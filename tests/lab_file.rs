@@ -89,7 +89,10 @@ fn the_rendered_default_lab_names_every_key() {
          scenario = [{ at = \"1m\", fault = \"loss=5%\", for = \"90s\" }, \
          { at = \"2m\", sensor = \"Inlet Temp\", value = \"20..90\", over = \"60s\" }, \
          { at = \"5m\", clear = true }]\n\
-         [node.node1.bmc.users.somebody]\npassword = \"secret\""));
+         [node.node1.bmc.users.somebody]\npassword = \"secret\"\n\
+         [fetch.a]\nurl = \"https://m.example/a\"\nto = \"a\"\nsums = \"https://m.example/s\"\n\
+         [fetch.b]\nurl = \"https://m.example/b\"\nto = \"b\"\n\
+         sha256 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\""));
     // What these make is spelled in full.
     let resolved = ["include", "defaults", "count", "disk"];
     for (_, keys) in KEYS {

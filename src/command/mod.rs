@@ -9,6 +9,7 @@ mod console;
 mod doctor;
 mod down;
 mod exec;
+mod fetch;
 mod generate;
 mod graph;
 mod image;
@@ -90,6 +91,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Plan(options) => plan::run(options, project),
         Command::Config(options) => config::run(options, project),
         Command::Image(options) => image::run(options),
+        Command::Fetch(options) => fetch::run(options, project),
         Command::Graph(options) => graph::run(options, project),
         Command::Generate(verb) => generate::run(verb),
         Command::Import(verb) => import::run(verb),

@@ -10,7 +10,7 @@ use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
 
-use super::{down, preflight};
+use super::{down, fetch, preflight};
 use crate::cli;
 use crate::client::Client;
 use crate::error::{FAILED, Failure};
@@ -70,7 +70,7 @@ fn begin(
     close_inherited();
     let (lab, moved) = super::lab(options, project)?.with_ports_from(unprivileged::first());
     let dir = RunDir::own(&lab.name);
-    let (mut plan, keys) = check(&lab)?;
+    let (mut plan, keys) = check(&lab, options)?;
     plan.notes.extend(moved.iter().map(Moved::to_string));
     let (lock, published) = claim(&dir, &plan)?;
     // Signals are held back from here on, so that one that comes now still takes the lab down.
@@ -104,12 +104,13 @@ fn begin(
 }
 
 /// Everything that can be wrong before anything is made.
-fn check(lab: &Lab) -> Result<(Plan, Keys), Failure> {
+fn check(lab: &Lab, options: &cli::FileOptions) -> Result<(Plan, Keys), Failure> {
     let finder = Finder::from_env();
     let mut problems: Vec<_> = preflight::privileges().into_iter().collect();
     problems.extend(preflight::missing(lab, &finder).into_iter().flatten());
     let tools = Tools::find(lab, &finder);
     problems.extend(preflight::host(lab, &tools));
+    problems.extend(fetch::missing(lab, &options.files));
     if !problems.is_empty() {
         return Err(Failure::all(problems));
     }

@@ -4,6 +4,7 @@
 //! is decided by [`plan`](crate::plan).
 
 pub mod fault;
+pub mod fetch;
 pub mod file;
 pub mod hardware;
 pub mod mac;
@@ -52,6 +53,8 @@ pub struct Lab {
     pub ssh: Option<Ssh>,
     /// The user's own services, in the order of their names.
     pub own: Vec<OwnService>,
+    /// What it serves that is to be downloaded, in the order of its names.
+    pub fetch: Vec<fetch::Payload>,
     /// The virtual servers, in the order of their names.
     pub nodes: Vec<Node>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Origin;
 use super::addresses::Claimant;
+use super::fetch;
 use super::fleet::MOST_NODES;
 use super::netboot;
 use super::network::Networks;
@@ -43,6 +44,7 @@ const TAKEN: &[(&str, &str)] = &[
 pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     boot_needs_web(&file, notes);
     netboot::check_lab(&file, notes);
+    fetch::check_lab(&file, notes);
     let name = file.name.or_else(|| known("default")).value;
     let name = origin.name.clone().unwrap_or(name);
     let mut ports = Ports::new(notes);
@@ -108,6 +110,7 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
         web,
         ssh,
         own,
+        fetch: fetch::check(file.fetch, notes),
         nodes,
     }
 }

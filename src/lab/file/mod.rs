@@ -7,6 +7,7 @@
 
 mod addresses;
 mod check;
+mod fetch;
 mod fleet;
 mod hardware;
 mod include;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use toml::Value;
 
 use super::value::{BUILT_IN, spell_duration, spell_size};
-use super::{hardware, netboot, network, nic, own, scenario};
+use super::{fetch, hardware, netboot, network, nic, own, scenario};
 use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
 
 /// Spells `lab` as a lab file that [`load`](super::load) makes the same lab of.
@@ -47,6 +47,8 @@ fn write_lab(out: &mut String, lab: &Lab) -> fmt::Result {
     lab.own
         .iter()
         .try_for_each(|service| own::render(out, service))?;
+    let mut payloads = lab.fetch.iter();
+    payloads.try_for_each(|payload| fetch::render(out, payload))?;
     lab.nodes.iter().try_for_each(|node| write_node(out, node))
 }
 

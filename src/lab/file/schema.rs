@@ -90,6 +90,10 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         (_, "dhcp" | "web" | "ssh") => or_false(reference(key)),
         ("", "node") => or_false(tables("node.NAME", Some(NAME))),
         ("", "service") => tables("service.NAME", Some(NAME)),
+        ("", "fetch") => tables("fetch.NAME", Some(NAME)),
+        (_, "url" | "sums") => text("https?://[!-~]+"),
+        (_, "to") => json!({ "type": "string", "minLength": 1 }),
+        (_, "sha256") => text(&format!("{HEX}{{64}}")),
         ("service.NAME", "command") => list(json!({ "type": "string" })),
         ("service.NAME", "env") => {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })

@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::Origin;
+use super::fetch::{self, FETCH, FetchFile};
 use super::fleet::{self, MOST_NODES, Seat};
 use super::hardware::{self, DISK, HardwareFile};
 use super::merge::{bytes, merge};
@@ -34,6 +35,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("web", WEB),
     ("ssh", SSH),
     ("service.NAME", OWN),
+    ("fetch.NAME", FETCH),
     ("node.NAME", NODE),
     ("node.NAME.nics", NIC),
     ("node.NAME.disks", DISK),
@@ -43,7 +45,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
 ];
 
 const LAB: &[&str] = &[
-    "name", "network", "dhcp", "web", "ssh", "service", "defaults", "node", "include",
+    "name", "network", "dhcp", "web", "ssh", "service", "fetch", "defaults", "node", "include",
 ];
 const DHCP: &[&str] = &[
     "address", "pool", "lease", "tftproot", "boot", "dns", "domain",
@@ -111,6 +113,8 @@ pub(super) struct LabFile {
     pub(super) ssh: Service<SshFile>,
     /// The user's own services, in the order of the file.
     pub(super) own: Vec<OwnFile>,
+    /// What is to be downloaded, in the order of the file.
+    pub(super) fetch: Vec<FetchFile>,
     /// The nodes, in the order of the file; of more than a lab can have, not all.
     pub(super) nodes: Vec<NodeFile>,
     /// How many nodes the file makes.
@@ -268,6 +272,7 @@ pub(super) fn spell<'a>(
             publish: table.read("publish", |v| value::publish(v, "127.0.0.1:2222")),
         }),
         own: own::spell(&lab, folders, notes),
+        fetch: fetch::spell(&lab, notes),
         nodes,
         node_count,
     }

@@ -41,6 +41,10 @@ impl<T> Read<T> {
         self.or_else(|| default)
     }
 
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
     pub(super) fn or_else(self, default: impl FnOnce() -> T) -> Item<T> {
         let (value, at) = match self {
             Self::Absent => (default(), At::Default),

@@ -1,0 +1,103 @@
+//! `nsplay fetch`.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Fetch, FileOptions};
+use crate::error::{FAILED, Failure, Problem};
+use crate::fetch::Fetcher;
+use crate::lab::{Lab, Name, Root};
+use crate::ui::{self, Download};
+
+/// Where the labs that ship are, in a checkout.
+const SHIPPED: &str = "configs";
+
+/// Downloads what the lab needs from elsewhere, and tells all that did not work.
+pub fn run(options: &Fetch, project: Option<&Name>) -> Result<u8, Failure> {
+    let files = options.labs.iter().map(|lab| named(lab)).collect();
+    let files = FileOptions {
+        files,
+        port_offset: 0,
+    };
+    let lab = super::lab(&files, project)?;
+    if lab.fetch.is_empty() {
+        ui::status(&format!("lab `{}` needs nothing from elsewhere", lab.name));
+        return Ok(0);
+    }
+    let fetcher = Fetcher::new(folder(&lab).ok_or_else(|| Failure::all(vec![no_folder(&lab)]))?);
+    let mut problems = Vec::new();
+    for payload in &lab.fetch {
+        let mut download = Download::of(&payload.to);
+        if let Err(error) = fetcher.fetch(payload, &mut |progress| download.is_at(progress)) {
+            download.ends();
+            problems.push(Problem {
+                hint: Some(error.hint()),
+                message: error.to_string(),
+            });
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(0),
+        false => Err(Failure {
+            problems,
+            code: FAILED,
+        }),
+    }
+}
+
+/// What of the lab's downloads is not there, as one problem with the way out.
+pub fn missing(lab: &Lab, files: &[PathBuf]) -> Option<Problem> {
+    if lab.fetch.is_empty() {
+        return None;
+    }
+    let Some(root) = folder(lab) else {
+        return Some(no_folder(lab));
+    };
+    let missing: Vec<String> = lab
+        .fetch
+        .iter()
+        .filter(|payload| !root.join(&payload.to).is_file())
+        .map(|payload| payload.to.display().to_string())
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let files: String = files
+        .iter()
+        .map(|file| format!(" {}", file.display()))
+        .collect();
+    Some(Problem {
+        message: format!(
+            "lab `{}` serves what has not been downloaded yet: {}",
+            lab.name,
+            missing.join(", ")
+        ),
+        hint: Some(format!("nsplay fetch{files}")),
+    })
+}
+
+fn folder(lab: &Lab) -> Option<&Path> {
+    match &lab.web.as_ref()?.root {
+        Root::Dir(folder) => Some(folder),
+        Root::Embedded => None,
+    }
+}
+
+fn no_folder(lab: &Lab) -> Problem {
+    Problem {
+        message: format!(
+            "lab `{}` has downloads, and no folder of this host that it serves",
+            lab.name
+        ),
+        hint: Some(
+            "make a folder webroot beside the lab file, or name one in [web] root".to_owned(),
+        ),
+    }
+}
+
+/// The file of a lab: a path, or the name of one here or among those that ship.
+fn named(lab: &Path) -> PathBuf {
+    let file = lab.with_extension("toml");
+    let known = [lab.to_owned(), file.clone(), Path::new(SHIPPED).join(file)];
+    let found = known.into_iter().find(|path| path.is_file());
+    found.unwrap_or_else(|| lab.to_owned())
+}
