@@ -40,6 +40,7 @@ fn debians_installer_boots_and_fetches_its_answers_from_the_lab() {
     host.nsplay(&lab).ok();
     host.prints("web", "GET /debian-preseed/linux 200", 1);
     host.prints("web", "GET /debian-preseed/initrd.gz 200", 1);
+    host.prints("node1", "installer", 1);
     host.prints("web", "GET /debian-preseed/preseed.cfg 200", 1);
 }
 
