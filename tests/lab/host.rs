@@ -191,7 +191,10 @@ impl Host {
             sleep infinity",
             caller.furnish()
         );
-        let mut anchor = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/in-host"))
+        // It ends with the thread of its test, also when somebody kills all tests.
+        let mut anchor = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/in-host"))
             .args(["sh", "-c", &script])
             .arg(image())
             .stdin(Stdio::null())
