@@ -247,3 +247,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn dhcpv6_names_ipxe_to_uefi_and_the_script_to_ipxe() {
+    let lab = lab("network.ipv6 = \"dhcpv6\"\nnode = false");
+    let tools = Tools {
+        ipv6: true,
+        dnsmasq: Some("/usr/sbin/dnsmasq".into()),
+        ..Tools::find(&lab, &Finder::from_env())
+    };
+    let keys = Keys {
+        host_private: String::new(),
+        host_public: String::new(),
+        user_private: String::new(),
+        user_public: String::new(),
+    };
+    let plan = plan(&lab, &tools, &keys).unwrap().to_string();
+    for line in [
+        "dhcp-range=fd00:c0a8:19::1000,fd00:c0a8:19::ffff,64,1h",
+        "dhcp-match=set:efi64-6,option6:61,00:07",
+        "dhcp-option=tag:efi64-6,tag:!ipxe6,option6:bootfile-url,\"tftp://[fd00:c0a8:19::2]/snponly.efi\"",
+        "dhcp-option=tag:ipxe6,option6:bootfile-url,http://192.168.25.3/boot.ipxe",
+        "ip -n dhcp address add fd00:c0a8:19::2/64 dev eth0 nodad",
+    ] {
+        assert!(plan.contains(&format!("\n{line}\n")), "{line}: {plan}");
+    }
+}
