@@ -50,9 +50,12 @@ impl Client {
     /// What read(2) says, or that the reply is none.
     pub fn reply(&mut self) -> io::Result<Option<Reply>> {
         let mut line = String::new();
-        if self.replies.read_line(&mut line)? == 0 {
-            return Ok(None);
-        }
+        match self.replies.read_line(&mut line) {
+            Ok(0) => return Ok(None),
+            // It ended before it had read the request.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            read => read?,
+        };
         Ok(Some(serde_json::from_str(&line)?))
     }
 

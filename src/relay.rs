@@ -135,6 +135,8 @@ pub async fn udp(
         if !flows.contains_key(&client) {
             make_room(&mut flows);
             let Ok(socket) = connect().and_then(adopt) else {
+                // The next of its datagrams finds what this one frees.
+                forget_oldest(&mut flows);
                 sleep(BREATH).await;
                 continue;
             };
@@ -168,10 +170,14 @@ fn adopt(socket: StdSocket) -> io::Result<UdpSocket> {
 fn make_room(flows: &mut HashMap<SocketAddr, Flow>) {
     flows.retain(|_, flow| flow.last.elapsed() < IDLE);
     if flows.len() >= MOST_FLOWS {
-        let oldest = flows.iter().min_by_key(|(_, flow)| flow.last);
-        if let Some(client) = oldest.map(|(client, _)| *client) {
-            flows.remove(&client);
-        }
+        forget_oldest(flows);
+    }
+}
+
+fn forget_oldest(flows: &mut HashMap<SocketAddr, Flow>) {
+    let oldest = flows.iter().min_by_key(|(_, flow)| flow.last);
+    if let Some(client) = oldest.map(|(client, _)| *client) {
+        flows.remove(&client);
     }
 }
 

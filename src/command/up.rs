@@ -94,7 +94,10 @@ fn begin(
         },
         &dir,
     );
-    launched.map_err(|error| Failure::io("start the supervisor", &error))?;
+    launched.map_err(|error| {
+        let _ = down::end(&dir);
+        Failure::io("start the supervisor", &error)
+    })?;
     stops
         .thread_block()
         .map_err(|errno| Failure::io("hold signals back", &errno.into()))?;
@@ -135,7 +138,10 @@ fn claim(dir: &RunDir, plan: &Plan) -> Result<(Lock, Vec<OwnedFd>), Failure> {
             format!("`nsplay -p {name} down` takes it down; -p OTHER makes another one beside it"),
         ));
     };
-    dir.clear().map_err(make)?;
+    dir.clear().map_err(|error| {
+        let _ = dir.sweep();
+        make(error)
+    })?;
     match preflight::bind(plan) {
         Ok(sockets) => Ok((lock, sockets)),
         Err(problems) => {

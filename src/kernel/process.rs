@@ -8,9 +8,14 @@ use std::process::{Command, Stdio};
 
 use nix::libc;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::setsid;
 
 use crate::program::Cap;
+
+/// How many descriptors a program has unless it asks for more: some close, or keep a table of, all
+/// that they could have.
+const DESCRIPTORS: u64 = 1024;
 
 /// How a program is started.
 #[derive(Debug)]
@@ -98,6 +103,7 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
             nix::unistd::fchown(io::stderr(), Some(user.into()), None)?;
         }
         drop_to(user, &groups, &caps)?;
+        limit_descriptors(|most| most.min(DESCRIPTORS))?;
         keep_only(&inherit)
     };
     // SAFETY: `jail` makes system calls and allocates nothing: its vectors are made before the fork.
@@ -110,6 +116,20 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
         stdout: child.stdout.take().ok_or_else(pipe)?.into(),
         stderr: child.stderr.take().ok_or_else(pipe)?.into(),
     })
+}
+
+/// Lets this process have as many descriptors as it may: each client of a published port costs some.
+///
+/// # Errors
+/// EPERM where a security module forbids it.
+pub fn allow_all_descriptors() -> io::Result<()> {
+    limit_descriptors(|most| most)
+}
+
+/// Sets how many descriptors this process has, of the most that it may have (getrlimit(2)).
+fn limit_descriptors(of: impl FnOnce(u64) -> u64) -> io::Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, of(most), most)?)
 }
 
 fn checked(result: libc::c_long) -> io::Result<()> {

@@ -219,6 +219,25 @@ mod tests {
         assert!(Name::new(&"a".repeat(32)).is_ok());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_name_is_one_exactly_if_it_matches_its_pattern(text in "[a-z0-9-]{0,40}|\\PC{0,300}") {
+            let pattern = regex::Regex::new("^[a-z0-9][a-z0-9-]{0,31}$").unwrap();
+            proptest::prop_assert_eq!(Name::new(&text).is_ok(), pattern.is_match(&text));
+        }
+
+        #[test]
+        fn a_link_has_a_name_that_the_kernel_takes(name in "[a-z0-9][a-z0-9-]{0,31}", nth in 0_usize..64) {
+            let name = Name::new(&name).unwrap();
+            for link in [LinkName::of(&name), LinkName::of_nic(&name, nth), LinkName::bridge(&name)] {
+                let text = link.as_str();
+                proptest::prop_assert!((1..=15).contains(&text.len()), "{}", text);
+                proptest::prop_assert!(!text.contains(['/', ' ', ':']), "{}", text);
+            }
+            proptest::prop_assert_ne!(LinkName::of_nic(&name, 1), LinkName::of_nic(&name, 2));
+        }
+    }
+
     #[test]
     fn two_long_names_with_one_beginning_get_two_links() {
         let link = |name: &str| LinkName::of(&Name::new(name).unwrap()).as_str().to_owned();

@@ -467,6 +467,9 @@ impl Keeper {
             inherit: &[fds.taps.as_slice(), &[fds.qmp, fds.serial]].concat(),
         })?;
         let child = self.host.reaper.expect(spawned.pid);
+        // When memory ends a guest goes before the lab that it is part of (proc_pid_oom_score_adj(5)).
+        // A kernel that does not let us is no reason for it to stay off.
+        let _ = fs::write(format!("/proc/{}/oom_score_adj", spawned.pid), "500");
         for pipe in [spawned.stdout, spawned.stderr] {
             let (journal, name) = (self.host.journal.clone(), self.name().clone());
             let show = move |line: String| {

@@ -61,7 +61,13 @@ pub async fn serve(
             _ = last_call.recv() => break,
         }
     }
-    // Those who listen hear the end; those who ask now find nobody.
+    // Those who listen hear the end, also who has come this moment: a lab can fail at once. Those
+    // who ask now find nobody.
+    let listener = listener.into_std()?;
+    while let Ok((client, _)) = listener.accept() {
+        client.set_nonblocking(true)?;
+        clients.spawn_local(answer(UnixStream::from_std(client)?, desk.clone()));
+    }
     drop(listener);
     while clients.join_next().await.is_some() {}
     Ok(())

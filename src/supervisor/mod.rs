@@ -46,7 +46,7 @@ use crate::event::What;
 use crate::journal::Journal;
 use crate::kernel::mount;
 use crate::kernel::net::Network;
-use crate::kernel::process::{adopt, kill_all};
+use crate::kernel::process::{adopt, allow_all_descriptors, kill_all};
 use crate::kernel::reaper::Reaper;
 use crate::node::power::Host;
 use crate::rundir::RunDir;
@@ -69,12 +69,14 @@ const FAREWELL: Duration = Duration::from_millis(200);
 pub fn main(handover: RawFd) -> io::Result<()> {
     // It was executed by way of /proc/self/exe, and would be called `exe`.
     nix::sys::prctl::set_name(c"nsplay")?;
+    allow_all_descriptors()?;
     let handover = Handover::take(handover)?;
     let dir = RunDir::own(&handover.plan.lab.name);
     // The host's /proc is still there, and shows this process as the host knows it.
     let host_pid = fs::read_link("/proc/self")?;
     let one_user = dir.places().user.is_some();
-    mount::enter(&furnish::binds(&handover.plan, &dir), one_user).map_err(io::Error::other)?;
+    mount::enter(&furnish::binds(&handover.plan, &dir), one_user)
+        .map_err(|error| io::Error::other(chain(&error)))?;
     furnish::begin()?;
     furnish::names(&handover.plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

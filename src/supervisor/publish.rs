@@ -10,10 +10,12 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::plan::{Publish, Target};
@@ -21,6 +23,9 @@ use crate::relay::{self, Open};
 
 /// After accept(2) failed, for want of descriptors say.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// More connections than this to one port wait until another one ends.
+const MOST_CONNECTIONS: usize = 512;
 
 /// The host's sockets that lead into the lab. They stay while what is behind them is stopped, or
 /// becomes another.
@@ -89,13 +94,16 @@ where
     let listener = std::net::TcpListener::from(socket);
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
+        let place = Arc::clone(&places).acquire_owned().await;
         let Ok((mut near, _)) = listener.accept().await else {
             sleep(BREATH).await;
             continue;
         };
         let connecting = connect();
         tokio::task::spawn_local(async move {
+            let _place = place;
             let mut far = connecting.await?;
             near.set_nodelay(true)?;
             copy_bidirectional(&mut near, &mut far).await

@@ -104,6 +104,18 @@ fn children_have_no_privileges_and_nothing_inherited() {
             assert_eq!(field(set), capabilities, "{process}: {set}");
         }
         assert_eq!(field("NoNewPrivs"), "1", "{process}");
+        if process.contains("qemu") {
+            assert_eq!(field("Seccomp"), "2", "{process}");
+        }
+        // When memory ends the guest goes first.
+        let goes = fs::read_to_string(host.at(&format!("/proc/{pid}/oom_score_adj"))).unwrap();
+        let own = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+        let expected = if process.contains("qemu") {
+            "500\n"
+        } else {
+            own.as_str()
+        };
+        assert_eq!(goes, expected, "{process}");
         let environment = fs::read_to_string(host.at(&format!("/proc/{pid}/environ"))).unwrap();
         // sshd writes its title over it.
         assert!(
@@ -133,4 +145,32 @@ fn secrets_are_in_no_command_line_and_in_no_file_that_others_can_read() {
              -type f -perm /044 -exec grep -l 'ca[n]ary' {{}} + 2>/dev/null"
     ));
     assert_eq!(found.out, "", "{}", found.err);
+}
+
+#[test]
+fn what_the_environment_of_up_says_reaches_no_program() {
+    let host = Host::new();
+    host.write("bin/dnsmasq", "#!/bin/sh\ntouch was-run\n");
+    host.write("evil.sh", "touch was-read\n");
+    let up = format!(
+        "chmod 755 bin/dnsmasq
+         export BASH_ENV=$PWD/evil.sh ENV=$PWD/evil.sh CANARY=canary-78
+         export LD_PRELOAD=canary-78.so LD_LIBRARY_PATH=$PWD IFS=a PATH=.:bin:$PATH
+         exec {} up -d",
+        env!("CARGO_BIN_EXE_nsplay")
+    );
+    host.shell(&up).ok();
+    let supervisor = host.process("nsplay supervise");
+    let children = host.shell(&format!("pgrep -P {supervisor}")).ok().out;
+    assert!(children.lines().count() >= 5, "{children}");
+    for child in children.lines() {
+        let environment = fs::read_to_string(host.at(&format!("/proc/{child}/environ")));
+        let environment = environment.unwrap();
+        assert!(!environment.contains("canary-78"), "{environment:?}");
+        let maps = fs::read_to_string(host.at(&format!("/proc/{child}/maps"))).unwrap();
+        assert!(!maps.contains("canary-78"), "{maps}");
+    }
+    for trace in ["was-run", "was-read"] {
+        assert!(!host.folder().join(trace).exists(), "{trace}");
+    }
 }

@@ -165,6 +165,7 @@ impl Host {
             "ssh",
             "busybox",
             "tshark",
+            "strace",
             "tcpdump",
             "nft",
             "passt",

@@ -19,11 +19,13 @@ fn works(host: &Host) {
 #[test]
 fn a_firewall_and_routes_of_the_host_do_not_touch_a_lab_nor_it_them() {
     let host = Host::new();
-    // Docker's policy, a VPN's routes into the lab's subnet, and strict filters.
+    // Docker's policy, a VPN's routes into the lab's subnet, strict filters, and a bridge that
+    // has the name of the lab's.
     host.shell(
         "set -e
          ip link add vpn0 type veth peer name vpn1
          ip link set vpn0 up; ip link set vpn1 up
+         ip link add lab0 type bridge; ip link set lab0 up
          ip addr add 192.168.25.77/24 dev vpn0
          ip route add 192.168.25.3/32 dev vpn0
          ip route add 192.168.0.0/16 dev vpn1
