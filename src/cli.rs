@@ -102,7 +102,7 @@ pub enum Command {
     /// Make the BMC of a node measure and report what it should
     #[command(subcommand)]
     Bmc(Bmc),
-    /// Print what a node is: its names, numbers and sensors
+    /// Print what a member is: a node's names, numbers and sensors, or what a service runs
     Inspect(Inspect),
     /// Draw the lab: networks, members, and what the host reaches
     Graph(Graph),
@@ -352,9 +352,9 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// `nsplay inspect`.
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// The node
+    /// The member
     #[arg(value_parser = Name::new)]
-    pub node: Name,
+    pub member: Name,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -41,6 +41,9 @@ pub enum What {
         what: String,
         /// How long after its start, in milliseconds.
         took_ms: f64,
+        /// Its process, as the lab numbers it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<i32>,
     },
     /// A program ended on its own.
     Exited {

@@ -259,10 +259,16 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "inspect",
-        &[(
-            "nsplay inspect node1 --json | jq .uuid",
-            "what it is, for a program",
-        )],
+        &[
+            (
+                "nsplay inspect node1 --json | jq .uuid",
+                "what it is, for a program",
+            ),
+            (
+                "sudo nsplay inspect dhcp",
+                "what that service runs, and how it is",
+            ),
+        ],
     ),
     (
         "graph",

@@ -1,4 +1,7 @@
-//! What a node is: everything that its inventory, its BMC and its SMBIOS say, in one place.
+//! What a member is: everything that a node's inventory, BMC and SMBIOS say, and what a service
+//! runs.
+
+mod service;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::lab::profile::{SensorKind, Thousandths};
 use crate::lab::{Disk, Identity, Lab, Name, Nic, Node, Tpm};
 use crate::node::{Link, Power, power, storage};
+
+pub use service::Service;
 
 /// A node, as `nsplay inspect` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -124,6 +124,7 @@ impl Printer {
                 member,
                 what,
                 took_ms,
+                ..
             } => {
                 let who = format!("{member} ({what})");
                 self.mark("+", &format!("{who:<43} ready {took_ms:>6.0} ms"));

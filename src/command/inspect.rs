@@ -5,37 +5,49 @@ use std::io;
 use crate::cli;
 use crate::client::Client;
 use crate::error::Failure;
-use crate::inspect::Inspection;
+use crate::inspect::{Inspection, Service};
 use crate::lab::Name;
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Reply, Request};
 use crate::ui;
 
-/// Prints what a node is: from the running lab, or from the lab file when there is none.
+/// What a member is.
+enum Found {
+    Node(Box<Inspection>),
+    Service(Box<Service>),
+}
+
+/// Prints what a member is: from the running lab, or from the lab file when there is none.
 pub fn run(options: &cli::Inspect, project: Option<&Name>) -> Result<u8, Failure> {
     let name = project.cloned().unwrap_or_else(Name::default);
-    let inspection = match options.lab.files.is_empty() {
-        true => running(&RunDir::new(&name), &options.node)?,
+    let found = match options.lab.files.is_empty() {
+        true => running(&RunDir::new(&name), &options.member)?,
         false => None,
     };
-    let inspection = match inspection {
-        Some(inspection) => inspection,
+    let found = match found {
+        Some(found) => found,
         None => from_file(options, project)?,
     };
     if options.json {
-        let json = serde_json::to_string_pretty(&inspection)
-            .map_err(|error| Failure::failed(error.to_string()))?;
+        let json = match &found {
+            Found::Node(node) => serde_json::to_string_pretty(node),
+            Found::Service(service) => serde_json::to_string_pretty(service),
+        };
+        let json = json.map_err(|error| Failure::failed(error.to_string()))?;
         ui::data(&format!("{json}\n"));
     } else {
-        ui::data(&inspection.to_string());
+        ui::data(&match found {
+            Found::Node(node) => node.to_string(),
+            Found::Service(service) => service.to_string(),
+        });
     }
     Ok(0)
 }
 
 /// What the lab itself says; none when it is not up, or somebody else's.
-fn running(dir: &RunDir, node: &Name) -> Result<Option<Inspection>, Failure> {
-    let node = node.clone();
-    let client = match Client::ask(dir, &Request::Inspect { node }) {
+fn running(dir: &RunDir, member: &Name) -> Result<Option<Found>, Failure> {
+    let member = member.clone();
+    let client = match Client::ask(dir, &Request::Inspect { member }) {
         Ok(client) => client,
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => return Ok(None),
@@ -44,22 +56,31 @@ fn running(dir: &RunDir, node: &Name) -> Result<Option<Inspection>, Failure> {
     };
     let mut found = None;
     client.replies(|reply| {
-        if let Reply::Inspection(inspection) = reply {
-            found = Some(*inspection);
+        if let Reply::Inspection(node) = reply {
+            found = Some(Found::Node(node));
+        } else if let Reply::Service(service) = reply {
+            found = Some(Found::Service(service));
         }
     })?;
     Ok(found)
 }
 
-fn from_file(options: &cli::Inspect, project: Option<&Name>) -> Result<Inspection, Failure> {
-    let lab = super::lab(&options.lab, project)?;
-    let found = lab.nodes.iter().find(|node| node.name == options.node);
-    let node = found.ok_or_else(|| {
-        let names: Vec<&str> = lab.nodes.iter().map(|node| node.name.as_str()).collect();
-        Failure::refused(
-            format!("no node `{}` in lab `{}`", options.node, lab.name),
-            format!("its nodes: {}", names.join(", ")),
-        )
-    })?;
-    Ok(Inspection::of(&lab, node, None))
+fn from_file(options: &cli::Inspect, project: Option<&Name>) -> Result<Found, Failure> {
+    let (lab, member) = (super::lab(&options.lab, project)?, &options.member);
+    if let Some(node) = lab.nodes.iter().find(|node| node.name == *member) {
+        let node = Inspection::of(&lab, node, None);
+        return Ok(Found::Node(Box::new(node)));
+    }
+    let names = lab.members();
+    if !names.contains(&member) {
+        let names: Vec<&str> = names.into_iter().map(Name::as_str).collect();
+        return Err(Failure::refused(
+            format!("no member `{member}` in lab `{}`", lab.name),
+            format!("its members: {}", names.join(", ")),
+        ));
+    }
+    let plan = super::plan::of(&options.lab, project)?;
+    let service = Service::of(&plan, member, None);
+    let service = service.ok_or_else(|| Failure::failed(format!("`{member}` runs nothing")))?;
+    Ok(Found::Service(Box::new(service)))
 }

@@ -213,7 +213,8 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
                 | Reply::Inspection(_)
                 | Reply::Why(_)
                 | Reply::Picture { .. }
-                | Reply::Text { .. },
+                | Reply::Text { .. }
+                | Reply::Service(_),
             ) => {}
             Some(Reply::Done) if !hold => return Ok(0),
             Some(Reply::Done) | None => {

@@ -51,12 +51,13 @@ impl Board {
             if let Some(known) = known.iter().find(same) {
                 let Member {
                     state,
+                    pid,
                     since,
                     restarts,
                     identify,
                     ..
                 } = known.clone();
-                (member.state, member.since) = (state, since);
+                (member.state, member.since, member.pid) = (state, since, pid);
                 (member.restarts, member.identify) = (restarts, identify);
             }
         }
@@ -130,6 +131,10 @@ impl Board {
             member.restarts += u32::from(state == State::Waiting);
             member.state = state;
             member.since = event.at;
+            member.pid = None;
+            if let What::Ready { pid, .. } = &event.what {
+                member.pid = *pid;
+            }
         }
     }
 }
@@ -140,6 +145,7 @@ impl Board {
         for member in self.0.borrow_mut().iter_mut() {
             if member.name == *name && member.what != QEMU {
                 (member.state, member.since) = (state, at);
+                member.pid = None;
             }
         }
     }
@@ -153,6 +159,7 @@ fn members(plan: &Plan) -> Vec<Member> {
         name: name.clone(),
         what: what.to_owned(),
         state,
+        pid: None,
         address,
         since,
         restarts: 0,

@@ -17,7 +17,7 @@ use super::see;
 use super::wait::Vain;
 use super::ways::Refusal;
 use crate::event::{Event, What};
-use crate::inspect::Inspection;
+use crate::inspect::{Inspection, Service};
 use crate::journal;
 use crate::lab::Name;
 use crate::node::Link;
@@ -137,11 +137,8 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
         },
         Request::Order { member, deed } => {
             let plan = desk.lab.plan();
-            let names = plan.lab.members();
-            if !names.contains(&&member) {
-                let names: Vec<&str> = names.into_iter().map(Name::as_str).collect();
-                let names = names.join(", ");
-                let message = format!("no member `{member}`; the lab has: {names}");
+            if !plan.lab.members().contains(&&member) {
+                let message = no_member(&plan, &member);
                 return client.last(&Reply::Unknown { message }).await;
             }
             match desk.lab.order(&member, deed).await {
@@ -156,19 +153,7 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             };
             client.answer(answer).await
         }
-        Request::Inspect { node } => {
-            let plan = desk.lab.plan();
-            let of_name = |known: &&crate::lab::Node| known.name == node;
-            let answer = match plan.lab.nodes.iter().find(of_name) {
-                None => Err(no_node(&desk, &node)),
-                Some(found) => {
-                    let runs = desk.lab.0.servers.node(&node);
-                    let inspection = Inspection::of(&plan.lab, found, runs.as_ref());
-                    Ok(Some(Reply::Inspection(Box::new(inspection))))
-                }
-            };
-            client.answer(answer).await
-        }
+        Request::Inspect { member } => client.answer(inspect(&desk, &member)).await,
         Request::Attach { .. } | Request::Detach { .. } if uid != 0 => {
             let message = "the host's network is root's to change: run it with sudo".to_owned();
             client.last(&Reply::Refused { message }).await
@@ -225,6 +210,26 @@ pub(super) fn no_node(desk: &Desk, node: &Name) -> String {
     let names = nodes(desk.lab.plan().as_ref());
     let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     format!("no node `{node}`; the lab has: {}", names.join(", "))
+}
+
+fn no_member(plan: &Plan, member: &Name) -> String {
+    let names = plan.lab.members().into_iter().map(Name::as_str);
+    let names: Vec<&str> = names.collect();
+    format!("no member `{member}`; the lab has: {}", names.join(", "))
+}
+
+/// What a member is.
+fn inspect(desk: &Desk, member: &Name) -> Result<Option<Reply>, String> {
+    let plan = desk.lab.plan();
+    if let Some(node) = plan.lab.nodes.iter().find(|node| node.name == *member) {
+        let runs = desk.lab.0.servers.node(member);
+        let inspection = Inspection::of(&plan.lab, node, runs.as_ref());
+        return Ok(Some(Reply::Inspection(Box::new(inspection))));
+    }
+    let members = desk.lab.0.board.members();
+    let now = members.iter().find(|known| known.name == *member);
+    let service = Service::of(&plan, member, now).ok_or_else(|| no_member(&plan, member))?;
+    Ok(Some(Reply::Service(Box::new(service))))
 }
 
 fn nodes(plan: &Plan) -> Vec<Name> {

@@ -212,6 +212,7 @@ async fn once(
             .collect::<Vec<_>>(),
     })
     .map_err(|error| io::Error::new(error.kind(), format!("cannot start {what}: {error}")))?;
+    let pid = spawned.pid;
     let mut child = with.host.reaper.expect(spawned.pid);
     // The end of its input would tell ipmi_sim to end.
     let _silent = match &start.speaker {
@@ -270,6 +271,7 @@ async fn once(
                 member: member.clone(),
                 what: what.clone(),
                 took_ms: began.elapsed().as_secs_f64() * 1000.0,
+                pid: Some(pid),
             });
             if let Some(ready) = ready.take() {
                 let _ = ready.send(Ok(()));

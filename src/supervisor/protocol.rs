@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bmc::ask::{Ask, Reading};
 use crate::event::Event;
-use crate::inspect::Inspection;
+use crate::inspect::{Inspection, Service};
 use crate::lab::{BootDevice, Fault, LinkName, Name, Stage};
 use crate::node::boot::Choice;
 use crate::node::keys::Press;
@@ -73,10 +73,10 @@ pub enum Request {
         #[serde(flatten)]
         ask: Ask,
     },
-    /// What a node is.
+    /// What a member is.
     Inspect {
-        /// The node.
-        node: Name,
+        /// The member.
+        member: Name,
     },
     /// A node's console: after [`Reply::Console`] the connection carries its bytes, both ways.
     Console {
@@ -214,6 +214,8 @@ pub enum Reply {
     },
     /// What a node is.
     Inspection(Box<Inspection>),
+    /// What a service is.
+    Service(Box<Service>),
     /// The console follows.
     Console {
         /// The node.
@@ -259,6 +261,9 @@ pub struct Member {
     pub what: String,
     /// What state it is in.
     pub state: State,
+    /// Its process as the lab numbers it; none for one that does not answer, and for QEMU.
+    #[serde(default)]
+    pub pid: Option<i32>,
     /// Its address.
     pub address: Ipv4Addr,
     /// When it came into that state, in milliseconds after 1970-01-01 UTC.

@@ -113,7 +113,7 @@ uuid = \"4c4c4544-0058-4b10-8032-b7c04f4d3233\"
     let inspected = host.nsplay(&["inspect", "node1"]).ok().out;
     assert!(inspected.contains("Serial          7XK2M23"), "{inspected}");
     host.nsplay(&["inspect", "node7"])
-        .fails(2, &["no node `node7`", "node1"]);
+        .fails(2, &["no member `node7`", "node1"]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod host;
 mod hostile;
 mod housekeeping;
 mod inband;
+mod inspect;
 mod inventory;
 mod ipmi;
 mod labs;
