@@ -107,7 +107,7 @@ pub enum Command {
     /// Draw the lab: networks, members, and what the host reaches
     Graph(Graph),
     /// Print what `up` would do, as shell commands
-    Plan(FileOptions),
+    Plan(Plan),
     /// Print the lab file with everything in it that was left out
     Config(Config),
     /// Build what nodes boot when they have nothing else
@@ -161,6 +161,20 @@ pub struct Fetch {
     /// Several lie over one another, as for `nsplay up -f`.
     #[arg(value_name = "LAB")]
     pub labs: Vec<PathBuf>,
+}
+
+/// `nsplay plan`.
+#[derive(Args, Debug)]
+pub struct Plan {
+    /// Print what `up` would change in the lab that runs instead
+    #[arg(long)]
+    pub diff: bool,
+    /// Print JSON
+    #[arg(long, requires = "diff")]
+    pub json: bool,
+    /// Which lab.
+    #[command(flatten)]
+    pub lab: FileOptions,
 }
 
 /// `nsplay config`.

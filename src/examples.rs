@@ -280,7 +280,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "plan",
-        &[("nsplay plan -f lab.toml | less", "what `up` would do")],
+        &[
+            ("nsplay plan -f lab.toml | less", "what `up` would do"),
+            (
+                "sudo nsplay plan --diff",
+                "what `up` would change in the lab that runs",
+            ),
+        ],
     ),
     (
         "config",

@@ -8,6 +8,7 @@ pub mod capture;
 pub mod cli;
 pub mod client;
 pub mod command;
+pub mod diff;
 pub mod doctor;
 pub mod embedded;
 pub mod error;

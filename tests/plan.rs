@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use nsplay::diff::{Amiss, diff};
 use nsplay::host::places::Places;
 use nsplay::host::tools::Tools;
 use nsplay::host::ways::HostWays;
 use nsplay::image::boot_entries::Entry;
 use nsplay::kernel::kvm::Verdict;
+use nsplay::lab::Name;
 use nsplay::lab::file::{Origin, load};
-use nsplay::plan::plan;
+use nsplay::plan::{Plan, plan, plan_again};
 use nsplay::service::httpd::{Found, Kind};
 use nsplay::service::sshd_keys::Keys;
 
@@ -186,4 +188,123 @@ fn no_two_links_and_cards_have_one_mac_address() {
         let taken = text.iter().find(|step| step.contains(&mac));
         assert_eq!(taken, None, "the card's address is {mac}");
     }
+}
+
+/// The plan of a lab file, as the plan of a lab that runs and as that of another file.
+fn plan_of(text: &str) -> Plan {
+    let lab = load(text, &Origin::built_in(None)).unwrap();
+    plan(&lab, &tools(), &keys()).unwrap()
+}
+
+/// What has to be done for another file, in words; what is refused too.
+fn changes(old: &str, new: &str) -> String {
+    let old = plan_of(old);
+    let lab = load(new, &Origin::built_in(None)).unwrap();
+    let new = plan_again(&lab, &tools(), &keys(), &old.users).unwrap();
+    match diff(&old, &new, &Amiss::default()) {
+        Ok(diff) => diff.to_string(),
+        Err(refused) => format!("refused: {}", refused.join("; ")),
+    }
+}
+
+#[test]
+fn a_file_that_says_the_same_changes_nothing() {
+    assert_eq!(changes("", "[node.node1]\nmemory = \"1GiB\"\n"), "");
+    let with_bmcs = "[network]\nbmcs = \"192.168.25.5-192.168.25.90\"\n";
+    assert_eq!(changes("", with_bmcs), "", "addresses that were given stay");
+}
+
+#[test]
+fn a_member_is_changed_by_no_more_than_it_takes() {
+    let node = |keys: &str| format!("dhcp = false\n[node.node1]\n{keys}");
+    for (keys, change) in [
+        ("memory = \"2GiB\"\n", "memory 1GiB → 2GiB (restarts it)"),
+        ("cpus = 2\nserial = \"SN\"\n", "cpus 1 → 2, serial"),
+        (
+            "address = \"192.168.25.9\"\n",
+            "address 192.168.25.5 → 192.168.25.9 (restarts it)",
+        ),
+        ("vnc = false\n", "vnc 127.0.0.1:5901 → false (it goes on)"),
+        ("power = \"off\"\n", "power on → off (it goes on)"),
+        ("after = [\"web\"]\n", "after [] → [\"web\"] (it goes on)"),
+        (
+            "bmc.password = \"canary-77\"\n",
+            "bmc.password (restarts it)",
+        ),
+        (
+            "bmc.scenario = [{ at = \"1s\", clear = true }]\n",
+            "(it goes on)",
+        ),
+    ] {
+        let told = changes(&node(""), &node(keys));
+        assert!(told.starts_with("~ node node1: "), "{keys}: {told}");
+        assert!(told.contains(change), "{keys}: {told}");
+        assert_eq!(told.lines().count(), 1, "{keys}: {told}");
+    }
+}
+
+#[test]
+fn nodes_and_services_come_and_go_by_name() {
+    let more = "[node.node1]\n[node.node2]\n[service.sink]\ncommand = [\"sink\"]\n";
+    let heard = "~ service dhcp: the nodes that it knows (it goes on)\n";
+    assert_eq!(
+        changes("", more),
+        format!("{heard}+ service sink\n+ node node2\n")
+    );
+    assert_eq!(
+        changes(more, ""),
+        format!("- service sink\n- node node2\n{heard}")
+    );
+    assert_eq!(changes("", "ssh = false\n"), "- service ssh\n");
+    assert_eq!(
+        changes("", "[network.data]\nsubnet = \"10.9.0.0/24\"\n"),
+        "+ network data\n"
+    );
+}
+
+#[test]
+fn a_network_that_members_are_on_stays_as_it_is() {
+    let data = "[network.data]\nsubnet = \"10.9.0.0/24\"\n";
+    let moved = changes("", "[network]\nsubnet = \"10.7.0.0/24\"\n");
+    assert!(moved.starts_with("refused: network `main` ("), "{moved}");
+    assert!(
+        moved.contains("subnet 192.168.25.0/24 → 10.7.0.0/24"),
+        "{moved}"
+    );
+    assert!(changes(data, "").starts_with("refused: network `data`"));
+    let wider = changes(data, &format!("{data}mtu = 9000\n"));
+    assert!(wider.contains("mtu 1500 → 9000"), "{wider}");
+}
+
+#[test]
+fn who_stays_keeps_its_user() {
+    let old = plan_of("[node.node1]\n[node.node2]\n");
+    let lab = load(
+        "ssh = false\n[node.a]\n[node.node2]\n",
+        &Origin::built_in(None),
+    )
+    .unwrap();
+    let new = plan_again(&lab, &tools(), &keys(), &old.users).unwrap();
+    let (ssh, node2) = (Name::new("ssh").unwrap(), Name::new("node2").unwrap());
+    assert_eq!(new.user(&node2), old.user(&node2));
+    assert_eq!(new.user(&Name::new("a").unwrap()), old.user(&ssh));
+    let mut users: Vec<u32> = new.users.values().copied().collect();
+    users.sort_unstable();
+    users.dedup();
+    assert_eq!(users.len(), new.lab.members().len());
+}
+
+#[test]
+fn what_is_amiss_is_mended_though_the_file_is_the_same() {
+    let plan = plan_of("");
+    let name = |text: &str| vec![Name::new(text).unwrap()];
+    let amiss = Amiss {
+        stopped: name("web"),
+        absent: name("node1"),
+    };
+    let told = diff(&plan, &plan, &amiss).unwrap().to_string();
+    assert_eq!(
+        told,
+        "~ service web: is stopped (starts it)\n+ node node1\n"
+    );
 }

@@ -24,10 +24,10 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// An `up` that begins listens within milliseconds of taking the lock, and a watcher sweeps as
 /// quickly; a stopped one does neither.
-const LET_GO: Duration = Duration::from_secs(30);
+pub(super) const LET_GO: Duration = Duration::from_secs(30);
 
 /// How long to leave whoever has the lock alone before asking again.
-const AGAIN: Duration = Duration::from_millis(1);
+pub(super) const AGAIN: Duration = Duration::from_millis(1);
 
 /// Takes a lab down, whatever state it is in; a lab that is not there is down.
 pub fn run(lab: &Name) -> Result<u8, Failure> {
@@ -65,11 +65,7 @@ pub fn end(dir: &RunDir) -> Result<(), Failure> {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(fail(error)),
             Err(TryLockError::WouldBlock) if Instant::now() > until => {
-                return Err(Failure::failed(format!(
-                    "lab `{}` is still held: `fuser {}` tells by which process",
-                    dir.lab(),
-                    dir.path().join("lock").display()
-                )));
+                return Err(held(dir));
             }
             Err(TryLockError::WouldBlock) => {}
         }
@@ -81,6 +77,15 @@ pub fn end(dir: &RunDir) -> Result<(), Failure> {
         }
         std::thread::sleep(AGAIN);
     }
+}
+
+/// Nobody answers for a lab, and somebody has its lock.
+pub(super) fn held(dir: &RunDir) -> Failure {
+    Failure::failed(format!(
+        "lab `{}` is still held: `fuser {}` tells by which process",
+        dir.lab(),
+        dir.path().join("lock").display()
+    ))
 }
 
 /// Ends the process that a lab is, gently if it listens.

@@ -4,6 +4,7 @@ mod attach;
 mod bmc;
 mod boot;
 mod capture;
+mod change;
 mod config;
 mod console;
 mod doctor;

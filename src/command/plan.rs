@@ -1,30 +1,65 @@
 //! `nsplay plan`.
 
+use super::change::Wanted;
 use super::preflight;
-use crate::cli::FileOptions;
+use crate::cli::{self, FileOptions};
 use crate::error::Failure;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
 use crate::host::unprivileged;
-use crate::lab::Name;
+use crate::lab::{Lab, Name};
 use crate::plan::{Plan, plan};
+use crate::rundir::RunDir;
 use crate::service::sshd_keys::Keys;
 use crate::ui;
 
-/// Prints the plan; nothing of the host has to be there for it.
-pub fn run(options: &FileOptions, project: Option<&Name>) -> Result<u8, Failure> {
-    ui::data(&of(options, project)?.to_string());
+/// Prints the plan, for which nothing of the host has to be there, or what `up` would change.
+pub fn run(options: &cli::Plan, project: Option<&Name>) -> Result<u8, Failure> {
+    if options.diff {
+        return difference(&options.lab, project, options.json);
+    }
+    ui::data(&of(&options.lab, project)?.to_string());
     Ok(0)
 }
 
 /// The plan of the lab that the options name.
 pub(super) fn of(options: &FileOptions, project: Option<&Name>) -> Result<Plan, Failure> {
+    let (lab, tools) = read(options, project)?;
+    let keys = Keys::generate().map_err(|error| Failure::failed(error.to_string()))?;
+    plan(&lab, &tools, &keys).map_err(|error| preflight::untold(&error))
+}
+
+fn read(options: &FileOptions, project: Option<&Name>) -> Result<(Lab, Tools), Failure> {
     let (lab, _) = super::lab(options, project)?.with_ports_from(unprivileged::first());
     let finder = Finder::from_env();
     if let Some(missing) = preflight::missing(&lab, &finder) {
         return Err(Failure::all(missing));
     }
     let tools = Tools::find(&lab, &finder);
-    let keys = Keys::generate().map_err(|error| Failure::failed(error.to_string()))?;
-    plan(&lab, &tools, &keys).map_err(|error| preflight::untold(&error))
+    Ok((lab, tools))
+}
+
+/// Prints what `up` would change in the lab that runs.
+fn difference(options: &FileOptions, project: Option<&Name>, json: bool) -> Result<u8, Failure> {
+    let (lab, tools) = read(options, project)?;
+    let dir = RunDir::own(&lab.name);
+    let wanted = Wanted {
+        lab: &lab,
+        tools: &tools,
+        dir: &dir,
+    };
+    let diff = wanted.difference()?;
+    if json {
+        let json = serde_json::to_string_pretty(&diff)
+            .map_err(|error| Failure::failed(error.to_string()))?;
+        ui::data(&format!("{json}\n"));
+    } else if diff.is_empty() {
+        let name = &lab.name;
+        ui::status(&format!(
+            "lab `{name}` is what its file says: nothing would change"
+        ));
+    } else {
+        ui::data(&diff.to_string());
+    }
+    Ok(0)
 }

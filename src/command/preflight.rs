@@ -20,7 +20,7 @@ use crate::host::sockets::owner_of;
 use crate::host::tools::Tools;
 use crate::kernel::kvm::Verdict;
 use crate::lab::{Accel, Lab, Root};
-use crate::plan::{Plan, Publish};
+use crate::plan::Publish;
 use crate::service::dnsmasq::DnsmasqError;
 use crate::supervisor;
 use crate::ways;
@@ -207,13 +207,15 @@ fn denied(path: &Path, found: &fs::Metadata, bits: u32) -> Option<String> {
     denied.map(|_| "you may not read it".to_owned())
 }
 
-/// Binds what the plan publishes, all of it or nothing.
+/// Binds what is to be published, all of it or nothing.
 ///
 /// # Errors
 /// Every address that is taken, and by whom.
-pub fn bind(plan: &Plan) -> Result<Vec<OwnedFd>, Vec<Problem>> {
+pub fn bind<'p>(
+    published: impl IntoIterator<Item = &'p Publish>,
+) -> Result<Vec<OwnedFd>, Vec<Problem>> {
     let (mut sockets, mut problems) = (Vec::new(), Vec::new());
-    for publish in &plan.publish {
+    for publish in published {
         match bind_one(publish) {
             Ok(socket) => sockets.push(socket),
             Err(error) => problems.push(taken(publish, &error)),

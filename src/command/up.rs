@@ -7,9 +7,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::os::unix::net::UnixListener;
 use std::thread;
+use std::time::Instant;
 
 use nix::sys::signal::{SigSet, Signal};
 
+use super::change::Wanted;
 use super::{down, fetch, preflight};
 use crate::cli;
 use crate::client::Client;
@@ -28,10 +30,19 @@ use crate::supervisor::launch::{Launch, launch};
 use crate::supervisor::protocol::{Reply, Request};
 use crate::ui::{self, Printer};
 
-/// Makes the lab, and shows it until it is up, or until it ends.
+/// A lab that has begun: its connection, on which its events come, and the signals that are held
+/// back.
+type Begun = (Lab, RunDir, Client, SigSet);
+
+/// Makes the lab, and shows it until it is up, or until it ends; changes one that runs.
 pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
     let hold = !options.detach;
-    let (lab, dir, client, stops) = begin(&options.lab, project, hold)?;
+    let wanted = Wish::read(&options.lab, project)?;
+    let lock = match wanted.claim()? {
+        Claim::Lock(lock) => lock,
+        Claim::Changed(code) => return Ok(code),
+    };
+    let (lab, dir, client, stops) = wanted.begin(lock, hold)?;
     let stopped =
         stop_on(stops, &client, &dir).map_err(|error| Failure::io("wait for signals", &error))?;
     let ended = watch(client, hold, &lab, &dir);
@@ -54,60 +65,142 @@ pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
 ///
 /// # Errors
 /// All that is wrong; nothing is left then.
-pub fn held(
-    options: &cli::FileOptions,
-    project: Option<&Name>,
-) -> Result<(Lab, RunDir, Client, SigSet), Failure> {
-    begin(options, project, true)
+pub fn held(options: &cli::FileOptions, project: Option<&Name>) -> Result<Begun, Failure> {
+    let wanted = Wish::read(options, project)?;
+    let Some(lock) = wanted.lock()? else {
+        let name = wanted.dir.lab();
+        return Err(Failure::refused(
+            format!("lab `{name}` is up already"),
+            format!("`nsplay -p {name} down` takes it down; -p OTHER makes another one beside it"),
+        ));
+    };
+    wanted.begin(lock, true)
 }
 
-fn begin(
-    options: &cli::FileOptions,
-    project: Option<&Name>,
-    hold: bool,
-) -> Result<(Lab, RunDir, Client, SigSet), Failure> {
-    // The watcher would hold them as long as the lab lives: a CI job waits for its pipe to close.
-    close_inherited();
-    let (lab, moved) = super::lab(options, project)?.with_ports_from(unprivileged::first());
-    let dir = RunDir::own(&lab.name);
-    let (mut plan, keys) = check(&lab, options)?;
-    plan.notes.extend(moved.iter().map(Moved::to_string));
-    let (lock, published) = claim(&dir, &plan)?;
-    // Signals are held back from here on, so that one that comes now still takes the lab down.
-    let mut stops = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        stops.add(signal);
+/// What became of the attempt to have a lab to oneself.
+enum Claim {
+    /// There was none: it is for the holder of this lock to make.
+    Lock(Lock),
+    /// It ran, and is now as its file says; with this exit code.
+    Changed(u8),
+}
+
+/// A lab that is to be, and that this host can have.
+struct Wish {
+    lab: Lab,
+    tools: Tools,
+    dir: RunDir,
+    moved: Vec<String>,
+}
+
+impl Wish {
+    fn read(options: &cli::FileOptions, project: Option<&Name>) -> Result<Self, Failure> {
+        // The watcher would hold them as long as the lab lives: a CI job waits for its pipe to close.
+        close_inherited();
+        let lab = super::lab(options, project)?;
+        let (lab, moved) = lab.with_ports_from(unprivileged::first());
+        Ok(Self {
+            dir: RunDir::own(&lab.name),
+            tools: check(&lab, options)?,
+            lab,
+            moved: moved.iter().map(Moved::to_string).collect(),
+        })
     }
-    let owner = owner();
-    let control = prepare(&dir, &lab, &keys, owner).map_err(|error| {
-        let _ = dir.sweep();
-        Failure::io(format_args!("prepare {}", dir.path().display()), &error)
-    })?;
-    let launched = launch(
-        Launch {
-            plan,
-            keys,
-            owner,
-            control,
-            published,
-            lock,
-        },
-        &dir,
-    );
-    launched.map_err(|error| {
-        let _ = down::end(&dir);
-        Failure::io("start the supervisor", &error)
-    })?;
-    stops
-        .thread_block()
-        .map_err(|errno| Failure::io("hold signals back", &errno.into()))?;
-    let client = Client::ask(&dir, &Request::Up { hold })
-        .map_err(|error| Failure::io("reach the supervisor", &error))?;
-    Ok((lab, dir, client, stops))
+
+    /// Takes the lab's lock; none when somebody has it.
+    fn lock(&self) -> Result<Option<Lock>, Failure> {
+        let dir = &self.dir;
+        let make = |error| match dir.places().user {
+            None => Failure::io(format_args!("make {}", dir.path().display()), &error),
+            Some(_) => Failure::refused(
+                format!("cannot make {}: {error}", dir.path().display()),
+                "XDG_RUNTIME_DIR and XDG_STATE_HOME, or HOME, name folders of your own",
+            ),
+        };
+        let Some(lock) = dir.claim().map_err(make)? else {
+            return Ok(None);
+        };
+        dir.clear().map_err(|error| {
+            let _ = dir.sweep();
+            make(error)
+        })?;
+        Ok(Some(lock))
+    }
+
+    /// Takes the lab's lock, or changes the lab that runs into this one.
+    fn claim(&self) -> Result<Claim, Failure> {
+        let Self {
+            lab, tools, dir, ..
+        } = self;
+        let until = Instant::now() + down::LET_GO;
+        loop {
+            if let Some(lock) = self.lock()? {
+                return Ok(Claim::Lock(lock));
+            }
+            if let Some(code) = (Wanted { lab, tools, dir }).apply()? {
+                return Ok(Claim::Changed(code));
+            }
+            // Who has the lock does not listen yet, or any more.
+            if Instant::now() > until {
+                return Err(down::held(dir));
+            }
+            thread::sleep(down::AGAIN);
+        }
+    }
+
+    /// The plan of a lab that is made, and what it publishes.
+    fn decide(&self) -> Result<(Plan, Keys, Vec<OwnedFd>), Failure> {
+        let keys = Keys::generate().map_err(|error| Failure::failed(error.to_string()))?;
+        let plan = plan(&self.lab, &self.tools, &keys);
+        let mut plan = plan.map_err(|error| preflight::untold(&error))?;
+        plan.notes.extend(self.moved.iter().cloned());
+        let sockets = preflight::bind(&plan.publish).map_err(Failure::all)?;
+        Ok((plan, keys, sockets))
+    }
+
+    /// Begins the lab, which lives as long as the connection that is returned if that is to hold
+    /// it.
+    fn begin(self, lock: Lock, hold: bool) -> Result<Begun, Failure> {
+        let (plan, keys, published) = self.decide().inspect_err(|_| {
+            let _ = self.dir.sweep();
+        })?;
+        let Self { lab, dir, .. } = self;
+        // Signals are held back from here on, so that one that comes now still takes the lab down.
+        let mut stops = SigSet::empty();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            stops.add(signal);
+        }
+        let owner = owner();
+        let control = prepare(&dir, &lab, &keys, owner).map_err(|error| {
+            let _ = dir.sweep();
+            Failure::io(format_args!("prepare {}", dir.path().display()), &error)
+        })?;
+        let launched = launch(
+            Launch {
+                plan,
+                keys,
+                owner,
+                control,
+                published,
+                lock,
+            },
+            &dir,
+        );
+        launched.map_err(|error| {
+            let _ = down::end(&dir);
+            Failure::io("start the supervisor", &error)
+        })?;
+        stops
+            .thread_block()
+            .map_err(|errno| Failure::io("hold signals back", &errno.into()))?;
+        let client = Client::ask(&dir, &Request::Up { hold })
+            .map_err(|error| Failure::io("reach the supervisor", &error))?;
+        Ok((lab, dir, client, stops))
+    }
 }
 
 /// Everything that can be wrong before anything is made.
-fn check(lab: &Lab, options: &cli::FileOptions) -> Result<(Plan, Keys), Failure> {
+fn check(lab: &Lab, options: &cli::FileOptions) -> Result<Tools, Failure> {
     let finder = Finder::from_env();
     let mut problems: Vec<_> = preflight::privileges().into_iter().collect();
     problems.extend(preflight::missing(lab, &finder).into_iter().flatten());
@@ -117,38 +210,7 @@ fn check(lab: &Lab, options: &cli::FileOptions) -> Result<(Plan, Keys), Failure>
     if !problems.is_empty() {
         return Err(Failure::all(problems));
     }
-    let keys = Keys::generate().map_err(|error| Failure::failed(error.to_string()))?;
-    let plan = plan(lab, &tools, &keys).map_err(|error| preflight::untold(&error))?;
-    Ok((plan, keys))
-}
-
-/// Takes the lab's lock and its published sockets.
-fn claim(dir: &RunDir, plan: &Plan) -> Result<(Lock, Vec<OwnedFd>), Failure> {
-    let name = dir.lab();
-    let make = |error| match dir.places().user {
-        None => Failure::io(format_args!("make {}", dir.path().display()), &error),
-        Some(_) => Failure::refused(
-            format!("cannot make {}: {error}", dir.path().display()),
-            "XDG_RUNTIME_DIR and XDG_STATE_HOME, or HOME, name folders of your own",
-        ),
-    };
-    let Some(lock) = dir.claim().map_err(make)? else {
-        return Err(Failure::refused(
-            format!("lab `{name}` is up already"),
-            format!("`nsplay -p {name} down` takes it down; -p OTHER makes another one beside it"),
-        ));
-    };
-    dir.clear().map_err(|error| {
-        let _ = dir.sweep();
-        make(error)
-    })?;
-    match preflight::bind(plan) {
-        Ok(sockets) => Ok((lock, sockets)),
-        Err(problems) => {
-            let _ = dir.sweep();
-            Err(Failure::all(problems))
-        }
-    }
+    Ok(tools)
 }
 
 /// Who besides root may use the lab: who called sudo.
@@ -164,10 +226,7 @@ fn owner() -> u32 {
 
 /// Makes the control socket and the key for SSH.
 fn prepare(dir: &RunDir, lab: &Lab, keys: &Keys, owner: u32) -> io::Result<OwnedFd> {
-    if let Some(at) = lab.ssh.as_ref().and_then(|ssh| ssh.publish) {
-        let known = format!("{}\n", keys.known_host(at));
-        files::write(&dir.known_hosts(), 0o644, known.as_bytes())?;
-    }
+    write_known_hosts(dir, lab, keys)?;
     files::write(&dir.ssh_key(), 0o600, keys.user_private.as_bytes())?;
     chown(dir.ssh_key(), Some(owner), None)?;
     let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
@@ -175,6 +234,17 @@ fn prepare(dir: &RunDir, lab: &Lab, keys: &Keys, owner: u32) -> io::Result<Owned
     nix::sys::stat::umask(before);
     chown(dir.control(), Some(owner), None)?;
     Ok(listener?.into())
+}
+
+/// Writes the key of the lab's sshd, as ssh(1) looks it up where it is published.
+pub(super) fn write_known_hosts(dir: &RunDir, lab: &Lab, keys: &Keys) -> io::Result<()> {
+    match lab.ssh.as_ref().and_then(|ssh| ssh.publish) {
+        Some(at) => {
+            let known = format!("{}\n", keys.known_host(at));
+            files::write(&dir.known_hosts(), 0o644, known.as_bytes())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Shows events until the lab is up, or until it ends.
@@ -214,6 +284,10 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
                 | Reply::Why(_)
                 | Reply::Picture { .. }
                 | Reply::Text { .. }
+                | Reply::Running(_)
+                | Reply::GoOn
+                | Reply::Stale
+                | Reply::Changed { .. }
                 | Reply::Service(_),
             ) => {}
             Some(Reply::Done) if !hold => return Ok(0),

@@ -15,6 +15,7 @@ pub mod netns;
 pub mod nft;
 pub mod occupants;
 pub mod packet;
+pub mod passing;
 pub mod process;
 pub mod pump;
 pub mod reaper;

@@ -3,9 +3,11 @@
 //! `/etc`, `/run`, `/tmp` and `/var` are the lab's own tmpfs, so no service
 //! can read or write the host's, and all of it is gone with the lab.
 
+use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -125,14 +127,7 @@ pub fn enter(binds: &[Bind], read_only: bool) -> Result<(), MountError> {
 
 /// Mounts what `source` is open on.
 fn bind_mount(source: &File, bind: &Bind) -> io::Result<()> {
-    if source.metadata()?.is_dir() {
-        fs::create_dir_all(&bind.target)?;
-    } else {
-        if let Some(folder) = bind.target.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        File::create(&bind.target)?;
-    }
+    make_place(bind, source.metadata()?.is_dir())?;
     let source = format!("/proc/self/fd/{}", source.as_raw_fd());
     let from = Some(Path::new(&source));
     match none_mount(&bind.target, from, MsFlags::MS_BIND) {
@@ -142,6 +137,22 @@ fn bind_mount(source: &File, bind: &Bind) -> io::Result<()> {
         }
         bound => bound?,
     }
+    make_read_only(bind)
+}
+
+/// Makes what is mounted on.
+fn make_place(bind: &Bind, is_dir: bool) -> io::Result<()> {
+    if is_dir {
+        return fs::create_dir_all(&bind.target);
+    }
+    if let Some(folder) = bind.target.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    File::create(&bind.target).map(drop)
+}
+
+/// Makes a mount what `bind` says of writing.
+fn make_read_only(bind: &Bind) -> io::Result<()> {
     let again = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     let is_read_only = || -> io::Result<bool> {
         let found = nix::sys::statvfs::statvfs(&bind.target)?;
@@ -186,6 +197,71 @@ fn none_writable() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// A mount of `source` that is nowhere yet (open_tree(2), Linux 5.2): it can be passed to a
+/// process in another mount namespace, which [puts](put) it where it likes.
+///
+/// # Errors
+/// What open_tree(2) says.
+pub fn detached(source: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(source.as_os_str().as_bytes())?;
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    // SAFETY: the path outlives the call.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+    if fd == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just opened it for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Opens a path without opening what is there (`O_PATH`, open(2)).
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_path(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_CLOEXEC)
+        .open(path)
+}
+
+/// Puts a [detached] mount where `bind` says (move_mount(2)), or makes one of what `mount` is
+/// open on, if it is seen here.
+///
+/// # Errors
+/// What move_mount(2) or mount(2) says.
+pub fn put(mount: &OwnedFd, bind: &Bind) -> io::Result<()> {
+    /// `MOVE_MOUNT_F_EMPTY_PATH` of `<linux/mount.h>`.
+    const EMPTY_PATH: libc::c_uint = 4;
+    make_place(
+        bind,
+        fs::metadata(format!("/proc/self/fd/{}", mount.as_raw_fd()))?.is_dir(),
+    )?;
+    let path = CString::new(bind.target.as_os_str().as_bytes())?;
+    let (from, here, nothing) = (mount.as_raw_fd(), libc::AT_FDCWD, c"");
+    // SAFETY: the paths outlive the call.
+    let moved = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            from,
+            nothing.as_ptr(),
+            here,
+            path.as_ptr(),
+            EMPTY_PATH,
+        )
+    };
+    if moved == -1 {
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINVAL) {
+            return Err(error);
+        }
+        // It is no mount that is nowhere: a user without rights over the host could make none.
+        return bind_mount(&open_path(&bind.source)?, bind);
+    }
+    make_read_only(bind)
 }
 
 /// Takes away what is mounted on `target`; who uses it still may go on.

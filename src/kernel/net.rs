@@ -135,8 +135,9 @@ impl Network {
             if let Step::RemoveNetns(name) = step {
                 self.indexes.forget(&Place::Member(name.clone()));
                 // Those who still hold it let go of it when they end.
-                self.members.0.borrow_mut().remove(name);
-                Netns::remove(name)?;
+                if self.members.0.borrow_mut().remove(name).is_some() {
+                    Netns::remove(name)?;
+                }
             }
         }
         Ok(())

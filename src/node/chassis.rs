@@ -127,6 +127,16 @@ impl Chassis {
         (self.policy, self.policy_is_set) = (policy, true);
     }
 
+    /// The lab file says something else of the machine's power now; a client's policy goes before.
+    pub fn usually(&mut self, power_on: bool) {
+        if !self.policy_is_set {
+            self.policy = match power_on {
+                true => Policy::AlwaysOn,
+                false => Policy::AlwaysOff,
+            };
+        }
+    }
+
     /// Whether the machine comes on with the mains.
     #[must_use]
     pub fn comes_on(&self) -> bool {

@@ -1,17 +1,21 @@
 //! The control socket: answers `nsplay ps`, `logs`, `power`, `console`, `bmc`, `inspect`, `down` and
 //! the `up` that waits.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
+use nix::unistd::geteuid;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter, Interest};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet, spawn_local};
 
-use super::protocol::{BootChange, Reply, Request};
+use super::change::Untouched;
+use super::protocol::{BootChange, Outcome, Reply, Request};
 use super::running::Running;
 use super::see;
 use super::wait::Vain;
@@ -19,6 +23,7 @@ use super::ways::Refusal;
 use crate::event::{Event, What};
 use crate::inspect::{Inspection, Service};
 use crate::journal;
+use crate::kernel::passing;
 use crate::lab::Name;
 use crate::node::Link;
 use crate::node::power::Door;
@@ -199,6 +204,31 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
         Request::Why { node } => see::asks_why(&mut client, &desk, &node).await,
         Request::Screen { node, text } => see::looks(&mut client, &desk, &node, text).await,
         Request::Keys { node, keys } => see::types(&mut client, &desk, &node, &keys).await,
+        // A program of the lab's may be root's: only who could start one may change the lab.
+        Request::Running | Request::Change { .. } if uid != 0 && uid != geteuid().as_raw() => {
+            let message = "what a lab is made of is for who made it".to_owned();
+            client.last(&Reply::Refused { message }).await
+        }
+        Request::Running => {
+            let snapshot = desk.lab.snapshot().await;
+            client.send(&Reply::Running(Box::new(snapshot))).await?;
+            client.last(&Reply::Done).await
+        }
+        Request::Change {
+            revision,
+            descriptors,
+        } => {
+            client.last(&Reply::GoOn).await?;
+            let read = read.into_inner();
+            let mut descriptors = received(&read, descriptors).await?.into_iter();
+            let plan = descriptors.next().ok_or(io::ErrorKind::InvalidData)?;
+            let plan = serde_json::from_reader(io::BufReader::new(File::from(plan)))?;
+            let (lab, journal) = (desk.lab.clone(), desk.lab.0.host.journal.listen());
+            // It goes on, whatever becomes of the client.
+            let changing =
+                spawn_local(async move { lab.change(plan, revision, descriptors.collect()).await });
+            client.changing(changing, journal).await
+        }
         Request::Down { by } => {
             let _ = desk.down.send(by);
             client.last(&Reply::Done).await
@@ -317,6 +347,36 @@ impl Client {
         self.write.flush().await
     }
 
+    /// Sends what happens while the lab is changed, and then what became of it.
+    async fn changing(
+        &mut self,
+        mut changing: JoinHandle<Result<Vec<Outcome>, Untouched>>,
+        mut journal: broadcast::Receiver<Event>,
+    ) -> io::Result<()> {
+        let changed = loop {
+            tokio::select! {
+                biased;
+                event = journal.recv() => {
+                    // Lines of members are in the log; too many events are no reason to end.
+                    if let Ok(event) = event
+                        && !matches!(event.what, What::Log { .. })
+                    {
+                        self.last(&Reply::Event(event)).await?;
+                    }
+                }
+                changed = &mut changing => break changed.map_err(io::Error::other)?,
+            }
+        };
+        match changed {
+            Ok(outcomes) => self.send(&Reply::Changed { outcomes }).await?,
+            Err(Untouched::Stale) => self.send(&Reply::Stale).await?,
+            Err(Untouched::Refused(message)) => {
+                return self.last(&Reply::Unknown { message }).await;
+            }
+        }
+        self.last(&Reply::Done).await
+    }
+
     /// Sends what was found, or why nothing was.
     async fn answer(&mut self, answer: Result<Option<Reply>, String>) -> io::Result<()> {
         match answer {
@@ -417,6 +477,17 @@ async fn last_event(mut journal: broadcast::Receiver<Event>) {
             Err(RecvError::Closed) => return,
         }
     }
+}
+
+/// Receives so many descriptors.
+async fn received(from: &OwnedReadHalf, number: usize) -> io::Result<Vec<OwnedFd>> {
+    let mut descriptors = Vec::new();
+    while descriptors.len() < number {
+        let socket: &UnixStream = from.as_ref();
+        let receive = || passing::receive(socket);
+        descriptors.extend(socket.async_io(Interest::READABLE, receive).await?);
+    }
+    Ok(descriptors)
 }
 
 pub(super) async fn gone(read: &mut OwnedReadHalf) {

@@ -6,11 +6,13 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 
 use crate::bmc::{self, ipmi_sim};
+use crate::diff::Diff;
 use crate::files;
-use crate::kernel::mount::Bind;
+use crate::kernel::mount::{self, Bind};
 use crate::kernel::netns::Netns;
 use crate::lab::Root;
-use crate::plan::{Part, Plan};
+use crate::plan::{Part, Plan, Runs};
+use crate::program::Program;
 use crate::rundir::RunDir;
 
 /// What the lab sees of the host's `/var`, `/run` and of wherever the user's files are.
@@ -46,6 +48,64 @@ pub fn of_member(part: &Part<'_>) -> Vec<Bind> {
             writable: false,
         })
         .collect()
+}
+
+/// What a changed lab sees of the host that it has not seen before, in this order.
+#[must_use]
+pub fn gained(old: &Plan, new: &Plan, diff: &Diff) -> Vec<Bind> {
+    let shown = new.shown.iter().filter(|path| !old.shown.contains(path));
+    let shown = shown.map(|path| Bind {
+        source: path.clone(),
+        target: path.clone(),
+        writable: false,
+    });
+    let edits = diff.edits.iter().filter(|edit| edit.change.furnishes());
+    let parts = edits.filter_map(|edit| new.part(&edit.member));
+    shown
+        .chain(parts.flat_map(|part| of_member(&part)))
+        .collect()
+}
+
+/// Removes a member's files inside the lab, and lets go of the user's.
+///
+/// # Errors
+/// What is left.
+pub fn remove(part: &Part<'_>) -> Result<(), String> {
+    let dir = Program::dir(part.name);
+    // What is in there is the user's: while it is mounted nothing may be removed.
+    unmount(part)?;
+    remove_dir(&dir)
+}
+
+/// Makes room for the files of a member that is started anew: a service keeps what it has written,
+/// such as leases; a node and its BMC begin with nothing.
+///
+/// # Errors
+/// What is left.
+pub fn clear(part: &Part<'_>) -> Result<(), String> {
+    match part.runs {
+        Runs::Node(..) => remove(part),
+        Runs::Service(_) => {
+            unmount(part)?;
+            part.views.iter().try_for_each(|view| remove_dir(&view.at))
+        }
+    }
+}
+
+fn unmount(part: &Part<'_>) -> Result<(), String> {
+    of_member(part).iter().try_for_each(|bind| {
+        let at = bind.target.display();
+        mount::remove(&bind.target).map_err(|error| format!("cannot unmount {at}: {error}"))
+    })
+}
+
+fn remove_dir(dir: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(format!("cannot remove {}: {error}", dir.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes what every lab has.

@@ -22,15 +22,6 @@ impl Gate {
         self.turn(service, false);
     }
 
-    /// Whether `service` is ready.
-    #[must_use]
-    pub fn is_open(&self, service: &Name) -> bool {
-        self.0
-            .borrow()
-            .get(service)
-            .is_some_and(|sender| *sender.borrow())
-    }
-
     fn turn(&self, service: &Name, ready: bool) {
         let mut all = self.0.borrow_mut();
         all.entry(service.clone()).or_default().send_replace(ready);

@@ -3,9 +3,9 @@
 //! Its network namespace is the fabric. When it ends, for whatever reason,
 //! the kernel ends every process of the lab and drops its namespaces.
 
-#![allow(dead_code)]
 mod beside;
 mod board;
+pub mod change;
 mod control;
 pub mod furnish;
 mod gate;
@@ -29,7 +29,7 @@ mod wait;
 pub mod ways;
 mod why;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -167,6 +167,7 @@ fn take_over(
         gate: Default::default(),
         board: Board::follow(&plan, journal),
         plan: RefCell::new(Rc::new(plan)),
+        revision: Cell::new(0),
         sockets: RefCell::new(sockets),
         members: RefCell::default(),
         network: Mutex::new(network),

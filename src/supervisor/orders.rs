@@ -1,12 +1,12 @@
 //! Orders to single members: `nsplay start`, `stop` and `restart`.
 
-use super::protocol::{Deed, State};
+use super::protocol::Deed;
 use super::running::{Comes, Running};
 use crate::event::What;
 use crate::lab::Name;
 use crate::node::power::Door;
 use crate::node::{Order, Power};
-use crate::plan::Runs;
+use crate::plan::{Plan, Runs};
 use crate::service::own;
 
 impl Running {
@@ -21,6 +21,12 @@ impl Running {
         let part = plan
             .part(name)
             .ok_or_else(|| format!("the lab has no `{name}`"))?;
+        if !self.0.members.borrow().contains_key(name) {
+            return Err(format!(
+                "`{name}` could not be made; `nsplay up` tries it again"
+            ));
+        }
+        self.0.revision.set(self.0.revision.get() + 1);
         match (part.runs, self.0.servers.node(name)) {
             (Runs::Service(_), _) => self.order_service(name, deed).await,
             (Runs::Node(..), Some(node)) => {
@@ -43,7 +49,7 @@ impl Running {
             return Ok(());
         }
         if deed != Deed::Stop {
-            self.can_start(name, &[])?;
+            self.can_start(&self.plan(), name, &[])?;
         }
         self.stop(name).await?;
         if deed == Deed::Stop {
@@ -71,8 +77,12 @@ impl Running {
     }
 
     /// Refuses a start that would wait for a service that is stopped; `others` are started too.
-    pub(super) fn can_start(&self, name: &Name, others: &[Name]) -> Result<(), String> {
-        let plan = self.plan();
+    pub(super) fn can_start(
+        &self,
+        plan: &Plan,
+        name: &Name,
+        others: &[Name],
+    ) -> Result<(), String> {
         let node = plan.lab.nodes.iter().find(|node| node.name == *name);
         let after = node.map_or_else(|| own::after(&plan.lab, name), |node| &node.after);
         let waits_for = after
@@ -84,13 +94,6 @@ impl Running {
             )),
             None => Ok(()),
         }
-    }
-
-    /// Whether a member's programs run, as far as it is for nsplay to keep them running.
-    pub(super) fn runs(&self, name: &Name) -> bool {
-        let members = self.0.board.members();
-        let mut of_name = members.iter().filter(|member| member.name == *name);
-        !of_name.any(|member| matches!(member.state, State::Stopped | State::Ended))
     }
 
     pub(super) fn say_stopped(&self, name: &Name, by: &str) {

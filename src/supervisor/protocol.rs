@@ -10,14 +10,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::bmc::ask::{Ask, Reading};
+use crate::diff::{Amiss, Edit};
 use crate::event::Event;
 use crate::inspect::{Inspection, Service};
 use crate::lab::{BootDevice, Fault, LinkName, Name, Stage};
 use crate::node::boot::Choice;
 use crate::node::keys::Press;
 use crate::node::{Link, Order, Power};
+use crate::plan::Plan;
 use crate::progress::goal::Goal;
 use crate::progress::why::Answer;
+use crate::service::sshd_keys::Keys;
 
 /// What a client asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -120,6 +123,16 @@ pub enum Request {
         node: Name,
         /// Which, one after the other.
         keys: Vec<Press>,
+    },
+    /// What the lab is, once it is up: for who wants to change it.
+    Running,
+    /// The lab as another plan. After [`Reply::GoOn`] so many descriptors follow: a file that
+    /// holds the plan, then what [`change`](super::change) says.
+    Change {
+        /// Which state of the lab the change was made for.
+        revision: u64,
+        /// How many follow.
+        descriptors: usize,
     },
     /// The end of the lab.
     Down {
@@ -238,6 +251,17 @@ pub enum Reply {
         /// Which.
         networks: Vec<Name>,
     },
+    /// What the lab is.
+    Running(Box<Snapshot>),
+    /// The descriptors are awaited.
+    GoOn,
+    /// The lab has become another since it was looked at; nothing was touched.
+    Stale,
+    /// The lab was changed.
+    Changed {
+        /// What of it was done, and what was not.
+        outcomes: Vec<Outcome>,
+    },
     /// It is done.
     Done,
     /// What was asked for is not there, or cannot be so; nothing was done.
@@ -250,6 +274,28 @@ pub enum Reply {
         /// Why.
         message: String,
     },
+}
+
+/// A lab at one moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Counts its changes.
+    pub revision: u64,
+    /// What it is.
+    pub plan: Plan,
+    /// The keys that are part of it.
+    pub keys: Keys,
+    /// What of it is not as its plan says.
+    pub amiss: Amiss,
+}
+
+/// What became of a part of a change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The part.
+    pub edit: Edit,
+    /// Why it was not done; none if it was.
+    pub failed: Option<String>,
 }
 
 /// A member of a lab, for `ps`.

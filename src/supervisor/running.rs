@@ -28,14 +28,12 @@ use super::stages::Stages;
 use super::ways::Ways;
 use super::{chain, furnish, view};
 use crate::event::What;
-use crate::kernel::mount;
 use crate::kernel::net::{NetError, Network};
 use crate::kernel::occupants::{self, Who};
 use crate::lab::{Name, Root};
 use crate::node::Order;
 use crate::node::power::{Door, Host};
 use crate::plan::{Part, Plan, Publish, Runs, View};
-use crate::program::Program;
 use crate::rundir::RunDir;
 use crate::service::sshd_keys::Keys;
 
@@ -60,6 +58,8 @@ pub(super) struct Inner {
     pub host: Host,
     pub keys: Keys,
     pub plan: RefCell<Rc<Plan>>,
+    /// Counts the changes, so that one who looked at the lab before is noticed.
+    pub revision: Cell<u64>,
     pub servers: Servers,
     /// The ways to the host.
     pub ways: Ways,
@@ -321,27 +321,11 @@ impl Running {
         let _ = fs::remove_file(self.0.dir.netns_name(name));
         let removed = network.carry_out(&part.removal()).await;
         left.extend(removed.err().map(|error| chain(&error)));
-        left.extend(remove_files(part).err());
+        left.extend(furnish::remove(part).err());
         if left.is_empty() {
             return Ok(());
         }
         Err(left.join("; "))
-    }
-}
-
-/// Removes a member's files inside the lab, and lets go of the user's.
-fn remove_files(part: &Part<'_>) -> Result<(), String> {
-    let dir = Program::dir(part.name);
-    for bind in furnish::of_member(part) {
-        // What is in there is the user's: without this nothing may be removed.
-        let at = bind.target.display();
-        mount::remove(&bind.target).map_err(|error| format!("cannot unmount {at}: {error}"))?;
-    }
-    match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(format!("cannot remove {}: {error}", dir.display()))
-        }
-        _ => Ok(()),
     }
 }
 

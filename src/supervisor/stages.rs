@@ -67,10 +67,19 @@ impl Stages {
         stages
     }
 
-    /// Tracks a node from now on.
+    /// Tracks a node from now on, or as it is from now on.
     pub fn add(&self, node: &Node) {
+        let is_new = self.boot(&node.name).is_none();
         self.0.tracker.borrow_mut().add(node);
-        spawn_local(self.clone().ask(node.name.clone()));
+        if is_new {
+            spawn_local(self.clone().ask(node.name.clone()));
+        }
+    }
+
+    /// Tracks a node no more.
+    pub fn remove(&self, node: &Name) {
+        self.0.tracker.borrow_mut().remove(node);
+        self.0.changes.send_modify(|count| *count += 1);
     }
 
     /// What has been seen of a node's boot; none for no node.
