@@ -3,6 +3,7 @@
 //! How a lab file spells them is [`mod@file`]'s; what is made of them on a host
 //! is decided by [`plan`](crate::plan).
 
+pub mod awaited;
 pub mod fault;
 pub mod fetch;
 pub mod file;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use awaited::Awaited;
 pub use fault::Fault;
 pub use hardware::{BootDevice, Disk, DiskBus, Kernel, Tpm, UefiVars};
 pub use mac::Mac;
@@ -178,8 +180,8 @@ pub struct Node {
     pub accel: Accel,
     /// Whether the node is on when the lab comes up.
     pub power_on: bool,
-    /// The services that are ready before the lab switches it on.
-    pub after: Vec<Name>,
+    /// What has come about before the lab switches it on.
+    pub after: Vec<Awaited>,
     /// How long a soft power-off may take before it becomes a hard one; none for ever.
     pub soft_timeout: Option<Duration>,
     /// Its BMC.

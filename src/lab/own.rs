@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, spelled};
+use super::{Awaited, Name, spelled};
 
 /// A service that the lab file says all of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ pub struct OwnService {
     pub ready: Readiness,
     /// How long it may take until then.
     pub ready_within: Duration,
-    /// The services that are ready before it is started.
-    pub after: Vec<Name>,
+    /// What has come about before it is started.
+    pub after: Vec<Awaited>,
     /// Whether it is started again when it has ended.
     pub restart: Restart,
 }

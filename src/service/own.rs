@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::host::tools::Tools;
 use crate::lab::own::Readiness;
-use crate::lab::{Lab, Name, OwnService};
+use crate::lab::{Awaited, Lab, Name, OwnService};
 use crate::program::{Manners, Probe, Program, User};
 
 /// A program without it finds no other one.
@@ -71,9 +71,9 @@ pub fn folder(own: &OwnService) -> Option<(PathBuf, PathBuf)> {
     Some((Program::dir(&own.name).join("folder"), folder))
 }
 
-/// The services that `member` waits for before it is started.
+/// What the service `member` waits for before it is started.
 #[must_use]
-pub fn after<'l>(lab: &'l Lab, member: &Name) -> &'l [Name] {
+pub fn after<'l>(lab: &'l Lab, member: &Name) -> &'l [Awaited] {
     let own = lab.own.iter().find(|own| own.name == *member);
     own.map_or(&[], |own| &own.after)
 }

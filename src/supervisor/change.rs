@@ -358,7 +358,7 @@ impl Running {
                 false => Order::Off,
             };
             if is {
-                self.0.gate.wait_for(&after).await;
+                self.0.gate.wait_for(&after, &self.0.stages).await;
             }
             if let Err(why) = node.carry_out(order, Door::Lab).await {
                 failed.insert(edit.member.clone(), why);

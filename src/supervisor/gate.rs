@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
-use crate::lab::Name;
+use super::stages::Stages;
+use crate::lab::{Awaited, Name};
 
 /// Which services are ready, once each is.
 #[derive(Default)]
@@ -27,9 +28,16 @@ impl Gate {
         all.entry(service.clone()).or_default().send_replace(ready);
     }
 
-    /// Waits until all of `services` are ready.
-    pub async fn wait_for(&self, services: &[Name]) {
-        for service in services {
+    /// Waits until all that is `awaited` has come about, of nodes as `stages` tell.
+    pub async fn wait_for(&self, awaited: &[Awaited], stages: &Stages) {
+        for one in awaited {
+            let service = match one {
+                Awaited::Service(service) => service,
+                Awaited::Stage(node, stage) => {
+                    stages.wait_for(node, *stage).await;
+                    continue;
+                }
+            };
             let mut ready = {
                 let mut all = self.0.borrow_mut();
                 all.entry(service.clone()).or_default().subscribe()

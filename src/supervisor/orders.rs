@@ -3,7 +3,7 @@
 use super::protocol::Deed;
 use super::running::{Comes, Running};
 use crate::event::What;
-use crate::lab::Name;
+use crate::lab::{Awaited, Name};
 use crate::node::power::Door;
 use crate::node::{Order, Power};
 use crate::plan::{Plan, Runs};
@@ -77,6 +77,8 @@ impl Running {
     }
 
     /// Refuses a start that would wait for a service that is stopped; `others` are started too.
+    ///
+    /// A node's boot may come any time.
     pub(super) fn can_start(
         &self,
         plan: &Plan,
@@ -85,9 +87,12 @@ impl Running {
     ) -> Result<(), String> {
         let node = plan.lab.nodes.iter().find(|node| node.name == *name);
         let after = node.map_or_else(|| own::after(&plan.lab, name), |node| &node.after);
-        let waits_for = after
-            .iter()
-            .find(|service| !others.contains(service) && !self.runs(service));
+        let services = after.iter().filter_map(|awaited| match awaited {
+            Awaited::Service(service) => Some(service),
+            Awaited::Stage(..) => None,
+        });
+        let mut services = services.filter(|service| !others.contains(service));
+        let waits_for = services.find(|service| !self.runs(service));
         match waits_for {
             Some(service) => Err(format!(
                 "`{name}` would wait for `{service}`, which is stopped: `nsplay start {service}` first"

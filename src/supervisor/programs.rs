@@ -38,7 +38,10 @@ impl Running {
     /// Runs a service for ever; returns when it first answers, or with why it does not.
     pub(super) async fn serve(&self, name: &Name, hold: Hold) -> Result<(), String> {
         let plan = self.plan();
-        self.0.gate.wait_for(own::after(&plan.lab, name)).await;
+        self.0
+            .gate
+            .wait_for(own::after(&plan.lab, name), &self.0.stages)
+            .await;
         let (lab, member) = (self.clone(), name.clone());
         // Its files may have changed since it was last started.
         let start = move || {
@@ -160,7 +163,10 @@ impl Running {
             Comes::Off => false,
         };
         if is_to_be_on {
-            self.0.gate.wait_for(&machine.node.after).await;
+            self.0
+                .gate
+                .wait_for(&machine.node.after, &self.0.stages)
+                .await;
             let on = node.carry_out(Order::On, Door::Lab).await;
             return on.map_err(|error| format!("node `{name}`: {error}"));
         }

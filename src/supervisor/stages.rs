@@ -95,6 +95,15 @@ impl Stages {
         tracker.boot(node).is_some_and(|boot| boot.reached(stage))
     }
 
+    /// Waits until a node's boot has come as far as `stage`, or farther.
+    pub async fn wait_for(&self, node: &Name, stage: Stage) {
+        let mut changes = self.changes();
+        while !self.reached(node, stage) {
+            // The sender is never dropped before this value.
+            let _ = changes.changed().await;
+        }
+    }
+
     /// Tells of each change.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {

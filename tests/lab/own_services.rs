@@ -1,6 +1,7 @@
 //! Services of the user's own.
 
 use nsplay::event::What;
+use nsplay::lab::Stage;
 
 use crate::host::Host;
 
@@ -211,6 +212,40 @@ fn a_node_is_switched_on_when_the_services_that_it_waits_for_are_ready() {
         |what: &What| matches!(what, What::Ready { member, .. } if member.as_str() == "slow");
     let on = place(&|what| matches!(what, What::Power { .. }));
     assert!(on.is_some() && place(&slow) < on, "{events:#?}");
+}
+
+#[test]
+fn a_service_and_a_node_wait_for_a_nodes_boot_stage() {
+    let host = Host::new();
+    host.write(
+        "nsplay.toml",
+        r#"
+        [node.first]
+        memory = "128MiB"
+        [node.second]
+        memory = "128MiB"
+        after = ["first:ack"]
+        [service.late]
+        command = ["sh", "-c", "echo here; exec sleep 1000"]
+        after = ["first:discover", "web"]
+        ready = "log:here"
+        "#,
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    let events = host.events("default");
+    let place = |what: &dyn Fn(&What) -> bool| events.iter().position(|event| what(&event.what));
+    let stage = |wanted: Stage| {
+        move |what: &What| {
+            matches!(what, What::Stage { node, stage, .. }
+                if node.as_str() == "first" && *stage == wanted)
+        }
+    };
+    let late = place(&|what| matches!(what, What::Log { member, .. } if member.as_str() == "late"));
+    let second =
+        place(&|what| matches!(what, What::Power { node, .. } if node.as_str() == "second"));
+    let (discover, ack) = (place(&stage(Stage::Discover)), place(&stage(Stage::Ack)));
+    assert!(discover.is_some() && discover < late, "{events:#?}");
+    assert!(ack.is_some() && ack < second, "{events:#?}");
 }
 
 #[test]

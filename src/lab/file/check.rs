@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Origin;
 use super::addresses::Claimant;
+use super::after;
 use super::fetch;
 use super::fleet::MOST_NODES;
 use super::netboot;
@@ -72,7 +73,7 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
         .into_iter()
         .filter_map(|(name, on)| on.then_some(name));
     let there = there.chain(more_dhcp.iter().map(|dhcp| dhcp.name.as_str()));
-    own::check_after(&own_files, &files, &there.collect::<Vec<_>>(), notes);
+    after::check(&own_files, &files, &there.collect::<Vec<_>>(), notes);
     nic::check_macs(&files, &name, notes);
     check_identities(&files, notes);
     let mut claims = claims(&mut files, &networks);

@@ -6,6 +6,7 @@
 //! them, the caller says with an [`Origin`].
 
 mod addresses;
+mod after;
 mod check;
 mod fetch;
 mod fleet;

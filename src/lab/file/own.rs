@@ -1,6 +1,5 @@
 //! Services of the user's own: `[service.NAME]`, read, checked and spelled.
 
-use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -9,15 +8,15 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::addresses::Claimant;
+use super::after;
 use super::network::Networks;
 use super::ports::{Ports, Protocol};
 use super::render::{key, quoted};
 use super::report::{Notes, shown};
-use super::spell::NodeFile;
 use super::value::{self, spell_duration};
-use super::walk::{At, Item, Read, Table, Wrong, either, nearest};
+use super::walk::{At, Item, Read, Table, Wrong};
 use crate::lab::own::{OwnService, Published, Readiness, Restart, Transport};
-use crate::lab::{Name, Root};
+use crate::lab::{Awaited, Name, Root};
 
 /// The keys of `[service.NAME]`.
 pub(super) const OWN: &[&str] = &[
@@ -54,7 +53,7 @@ pub(super) struct OwnFile {
     publish: Read<Vec<(Option<Published>, usize)>>,
     ready: Read<Readiness>,
     ready_within: Read<Duration>,
-    after: Read<Vec<(Name, usize)>>,
+    pub(super) after: Read<Vec<(Awaited, usize)>>,
     restart: Read<Restart>,
 }
 
@@ -101,16 +100,11 @@ pub(super) fn spell(lab: &Table, folders: &[&Path], notes: &Notes) -> Vec<OwnFil
             publish: table.read_one_or_more("publish", publish),
             ready: table.read("ready", ready),
             ready_within: table.read("ready_within", within),
-            after: after(&table),
+            after: after::read(&table),
             restart: table.read("restart", |v| value::choice(v, &Restart::ALL)),
         });
     }
     services
-}
-
-/// The services that `table`'s member waits for.
-pub(super) fn after(table: &Table) -> Read<Vec<(Name, usize)>> {
-    table.read_list("after", "[\"web\"]", value::name)
 }
 
 /// A word of a command, which execve(2) ends at a NUL.
@@ -364,91 +358,6 @@ fn check_command(
     }
 }
 
-/// Notes whom `files` and `nodes` wait for in vain: services that are not there, and each other.
-///
-/// `others` are the services that wait for nobody.
-pub(super) fn check_after(files: &[OwnFile], nodes: &[NodeFile], others: &[&str], notes: &Notes) {
-    let waits: HashMap<&Name, &[(Name, usize)]> = files
-        .iter()
-        .filter_map(|file| match &file.after {
-            Read::Given(list, _) => Some((&file.name, list.as_slice())),
-            Read::Absent | Read::Bad => None,
-        })
-        .collect();
-    let known: Vec<&str> = others
-        .iter()
-        .copied()
-        .chain(files.iter().map(|file| file.name.as_str()))
-        .collect();
-    for node in nodes {
-        check_known(&node.after, &format!("node `{}`", node.name), &known, notes);
-    }
-    for file in files {
-        let who = format!("service `{}`", file.name);
-        check_known(&file.after, &who, &known, notes);
-        for (name, at) in waits.get(&file.name).copied().unwrap_or_default() {
-            // Told once, by the first of a circle's names.
-            if let Some(way) = way(name, &file.name, &waits)
-                && way.iter().all(|other| file.name <= **other)
-            {
-                let way: Vec<_> = way.iter().map(|name| name.as_str()).collect();
-                let message = format!(
-                    "{who}: it would wait for itself: {} → {}",
-                    file.name,
-                    way.join(" → ")
-                );
-                notes.add(Some(*at), message, None);
-            }
-        }
-    }
-}
-
-/// Notes the names of `after` that are no service.
-fn check_known(after: &Read<Vec<(Name, usize)>>, who: &str, known: &[&str], notes: &Notes) {
-    let Read::Given(list, _) = after else {
-        return;
-    };
-    for (name, at) in list {
-        if known.contains(&name.as_str()) {
-            continue;
-        }
-        let message = format!("{who}: `after` names `{name}`, which is no service of this lab");
-        let hint = match nearest(name.as_str(), known) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("there is {}", either(known, '"')),
-        };
-        notes.add(Some(*at), message, Some(hint));
-    }
-}
-
-/// Whom one waits for after another, from `from` until `to`.
-fn way<'n>(
-    from: &'n Name,
-    to: &Name,
-    waits: &HashMap<&'n Name, &'n [(Name, usize)]>,
-) -> Option<Vec<&'n Name>> {
-    let mut seen = vec![(from, usize::MAX)];
-    let mut next = 0;
-    while let Some((name, _)) = seen.get(next).copied() {
-        if name == to {
-            let mut way = Vec::new();
-            let mut at = next;
-            while let Some((name, before)) = seen.get(at).copied() {
-                way.insert(0, name);
-                at = before;
-            }
-            return Some(way);
-        }
-        for (name, _) in waits.get(name).copied().unwrap_or_default() {
-            if !seen.iter().any(|(known, _)| *known == name) {
-                seen.push((name, next));
-            }
-        }
-        next += 1;
-    }
-    None
-}
-
 pub(super) fn render(out: &mut String, service: &OwnService) -> fmt::Result {
     let list = |words: &[String]| {
         let words: Vec<_> = words.iter().map(quoted).collect();
@@ -480,14 +389,8 @@ pub(super) fn render(out: &mut String, service: &OwnService) -> fmt::Result {
     writeln!(out, "ready = {}", quoted(&service.ready))?;
     let within = spell_duration(service.ready_within);
     writeln!(out, "ready_within = {}", quoted(within))?;
-    writeln!(out, "after = {}", spell_names(&service.after))?;
+    writeln!(out, "after = {}", after::spell(&service.after))?;
     writeln!(out, "restart = {}", quoted(service.restart))
-}
-
-/// Names as a list of the lab file.
-pub(super) fn spell_names(names: &[Name]) -> String {
-    let names: Vec<_> = names.iter().map(quoted).collect();
-    format!("[{}]", names.join(", "))
 }
 
 /// The networks that services are on, and who claims which address there.

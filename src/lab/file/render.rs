@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use toml::Value;
 
 use super::value::{BUILT_IN, spell_duration, spell_size};
-use super::{fetch, hardware, netboot, network, nic, own, scenario};
+use super::{after, fetch, hardware, netboot, network, nic, own, scenario};
 use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
 
 /// Spells `lab` as a lab file that [`load`](super::load) makes the same lab of.
@@ -111,7 +111,7 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
         "power = \"{}\"",
         if node.power_on { "on" } else { "off" }
     )?;
-    writeln!(out, "after = {}", own::spell_names(&node.after))?;
+    writeln!(out, "after = {}", after::spell(&node.after))?;
     let soft_timeout = match node.soft_timeout {
         Some(patience) => quoted(spell_duration(patience)),
         None => "false".to_owned(),

@@ -109,7 +109,7 @@ fn kind(table: &str, key: &str) -> Option<Value> {
         ("service.NAME", "user") => json!({ "type": ["string", "integer"] }),
         ("service.NAME", "ready_within") => text(DURATION),
         ("service.NAME", "restart") => choice(&Restart::ALL),
-        (_, "after") => list(text(NAME)),
+        (_, "after") => list(text(&format!("{NAME}(:[a-z]+)?"))),
         ("node.NAME", "bmc") => reference("node.NAME.bmc"),
         ("node.NAME.bmc", "users") => tables("node.NAME.bmc.users.NAME", None),
         ("node.NAME.bmc", "scenario") => list(reference("node.NAME.bmc.scenario")),

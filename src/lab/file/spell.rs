@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::Origin;
+use super::after;
 use super::fetch::{self, FETCH, FetchFile};
 use super::fleet::{self, MOST_NODES, Seat};
 use super::hardware::{self, DISK, HardwareFile};
@@ -23,7 +24,9 @@ use super::report::{Notes, shown};
 use super::scenario::{ACT, scenario};
 use super::walk::{Read, Table};
 use super::{profile, value};
-use crate::lab::{Accel, Act, BootDevice, Firmware, HttpServer, Name, Privilege, Profile, Root};
+use crate::lab::{
+    Accel, Act, Awaited, BootDevice, Firmware, HttpServer, Name, Privilege, Profile, Root,
+};
 
 /// Every table of the language with its keys; `NAME` stands for a name of the user's.
 pub const KEYS: &[(&str, &[&str])] = &[
@@ -174,7 +177,7 @@ pub(super) struct NodeFile {
     pub(super) fast_boot: Read<bool>,
     pub(super) accel: Read<Accel>,
     pub(super) power_on: Read<bool>,
-    pub(super) after: Read<Vec<(Name, usize)>>,
+    pub(super) after: Read<Vec<(Awaited, usize)>>,
     pub(super) soft_timeout: Read<Option<Duration>>,
     pub(super) vnc: Read<Option<SocketAddr>>,
     pub(super) profile: Profile,
@@ -398,7 +401,7 @@ fn node(
         fast_boot: table.read("fast_boot", value::boolean),
         accel: table.read("accel", |v| value::choice(v, &Accel::ALL)),
         power_on: table.read("power", value::power),
-        after: own::after(&table),
+        after: after::read(&table),
         soft_timeout: table.read("soft_timeout", value::patience),
         vnc: table.read_at("vnc", |v, at| seat.publish(v, at, "127.0.0.1:5901")),
         scenario: scenario(&bmc, scope, (keys == NODE).then_some(&profile), notes),
