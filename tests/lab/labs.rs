@@ -78,7 +78,7 @@ fn six_nodes_boot_the_image_at_once_each_with_its_name_and_address() {
         for n in 0..3 {
             let (node, address) = (n + 1, first + n);
             // In the guest's own words.
-            let hello = format!("hello?node={kind}{node}&address=192.168.25.{address} 200");
+            let hello = format!("hello?node={kind}{node}&address=192.168.25.{address}&");
             host.prints("web", &hello, 1);
             let power = host.run(
                 "ipmitool",

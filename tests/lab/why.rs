@@ -174,7 +174,7 @@ boot
         ],
     );
     host.nsplay(&["wait", "panic", "--for", "userland"])
-        .fails(1, &["panic crashed before `userland`", "It found no root"]);
+        .fails(1, &["panic crashed before `userland`", "kernel panicked"]);
     let ps = host.nsplay(&["ps"]).ok().out;
     let row = ps
         .lines()

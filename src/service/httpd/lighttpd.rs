@@ -3,6 +3,9 @@
 //! Given a file, even `/dev/stderr`, mod_accesslog keeps its lines for up to
 //! 4 s (1.4.69). Given a command it writes each line at once, so the log goes
 //! through a cat that lighttpd starts, restarts, and ends by closing its pipe.
+//!
+//! It would believe a file's size for a second after it has looked, and cut
+//! what has been written anew since: so it looks each time.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,6 +29,7 @@ server.port = {port}
 server.document-root = "{root}"
 server.upload-dirs = ("{dir}")
 server.follow-symlink = "enable"
+server.stat-cache-engine = "disable"
 server.tag = "lighttpd"
 server.max-keep-alive-idle = 15
 server.max-request-size = 64
