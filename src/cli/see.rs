@@ -77,7 +77,7 @@ pub struct Keys {
     /// The node
     #[arg(value_parser = Name::new)]
     pub node: Name,
-    /// What is typed: text, in which <enter>, <f12> and <ctrl-alt-delete> are keys
+    /// What is typed: text, in which `<enter>`, `<f12>` and `<ctrl-alt-delete>` are keys
     #[arg(required = true, value_name = "KEYS")]
     pub keys: Vec<String>,
 }

@@ -8,7 +8,7 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, s
 /// How many go with one byte; the kernel takes 253 (SCM_MAX_FD).
 const AT_ONCE: usize = 128;
 
-/// Sends descriptors, with a byte for each [`AT_ONCE`] of them.
+/// Sends descriptors, with a byte for each `AT_ONCE` of them.
 ///
 /// # Errors
 /// What sendmsg(2) says.

@@ -389,7 +389,7 @@ impl Lab {
 }
 
 impl Lab {
-    /// Moves every published port below `first` up, as [`unprivileged`](crate::lab::unprivileged)
+    /// Moves every published port below `first` up, as [`unprivileged`]
     /// says, and tells which.
     #[must_use]
     pub fn with_ports_from(mut self, first: u16) -> (Self, Vec<Moved>) {
