@@ -134,7 +134,8 @@ impl RunDir {
         self.places.state.join(self.lab.as_str())
     }
 
-    /// The events and log lines of the last run, one JSON object a line.
+    /// The events and log lines of the last run, one JSON object a line; older ones are
+    /// [beside it](crate::journal).
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.state().join("log.jsonl")

@@ -62,7 +62,7 @@ pub fn each(lab: &Name, follow: bool, mut take: impl FnMut(Event)) -> Result<(),
     let client = match Client::ask(&dir, &Request::Logs { follow }) {
         Ok(client) => client,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let Ok(events) = journal::read(&dir.log(), u64::MAX) else {
+            let Ok(events) = journal::read(&dir.log()) else {
                 return Err(not_up(&dir));
             };
             ui::status(&format!(

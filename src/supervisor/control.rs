@@ -416,11 +416,8 @@ impl Client {
         mut read: OwnedReadHalf,
     ) -> io::Result<()> {
         // No await between these two: what has been written is what will not be heard.
-        let (mut heard, written) = (
-            desk.lab.0.host.journal.listen(),
-            desk.lab.0.host.journal.written(),
-        );
-        let past = journal::read(&desk.lab.0.dir.log(), written)?;
+        let journal = &desk.lab.0.host.journal;
+        let (mut heard, past) = (journal.listen(), journal.past()?);
         for event in past {
             if self.pass(event, until).await? {
                 return Ok(());

@@ -13,7 +13,6 @@ use super::control::{Desk, no_node};
 use super::protocol::State;
 use super::{probe, why};
 use crate::event::{Event, What};
-use crate::journal;
 use crate::lab::{Name, Stage};
 use crate::node::{Power, screen};
 use crate::progress::goal::{Goal, Page};
@@ -244,11 +243,8 @@ async fn printed(desk: &Desk, only: &[Name], pattern: &Regex) {
         _ => false,
     };
     // No await between these two: what has been written is what will not be heard.
-    let (mut heard, written) = (
-        desk.lab.0.host.journal.listen(),
-        desk.lab.0.host.journal.written(),
-    );
-    let past = journal::read(&desk.lab.0.dir.log(), written);
+    let journal = &desk.lab.0.host.journal;
+    let (mut heard, past) = (journal.listen(), journal.past());
     if past.is_ok_and(|mut past| past.any(matches)) {
         return;
     }

@@ -314,7 +314,7 @@ impl Host {
             "{}/nsplay/{lab}/log.jsonl",
             self.caller.folders().1
         ));
-        nsplay::journal::read(&log, u64::MAX)
+        nsplay::journal::read(&log)
             .map(Iterator::collect)
             .unwrap_or_default()
     }

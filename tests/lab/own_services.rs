@@ -280,6 +280,50 @@ fn a_service_that_ends_is_started_again_unless_the_file_says_never() {
 }
 
 #[test]
+fn a_service_that_prints_without_end_has_its_last_lines_kept_and_the_log_stays_small() {
+    let host = Host::new();
+    write(
+        &host,
+        r#"
+        [service.chat]
+        command = ["sh", "-c", "echo beginning; yes $(printf %0900d 7) | head -n 30000; echo the end; exec sleep 1000"]
+        "#,
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    host.nsplay(&["wait", "--for", "log=^the end$"]).ok();
+    let state = host.at(&host.state_dir());
+    let files = || std::fs::read_dir(&state).unwrap().map(Result::unwrap);
+    let size: u64 = files().map(|file| file.metadata().unwrap().len()).sum();
+    let (segment, oldest) = (nsplay::journal::SEGMENT, nsplay::journal::OLDEST);
+    assert!(size > segment && size < 2 * segment + oldest, "{size}");
+    // While it runs and afterwards, and of what happened nothing is lost.
+    for then in ["ps", "down"] {
+        host.nsplay(&[then]).ok();
+        let lines = host.nsplay(&["logs", "chat"]).ok().out;
+        assert!(
+            lines.ends_with("the end\n"),
+            "{}",
+            &lines[lines.len() - 100..]
+        );
+        assert!(!lines.contains("beginning"));
+        let happened = host.nsplay(&["events"]).ok().out;
+        assert!(
+            happened.contains("sh") && happened.contains("up"),
+            "{happened}"
+        );
+    }
+    let listed = host.nsplay(&["ls", "--json"]).ok().out;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let disk = listed[0]["disk"].as_u64().unwrap();
+    assert!(
+        disk >= size && disk < size + (1 << 20),
+        "{disk}, {size}: {listed}"
+    );
+    host.nsplay(&["prune", "--disks"]).ok();
+    assert!(!state.exists());
+}
+
+#[test]
 fn a_service_that_is_never_ready_fails_up_by_name_with_its_last_lines() {
     let host = Host::new();
     write(

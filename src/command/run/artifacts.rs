@@ -92,10 +92,12 @@ pub fn write(folder: &Path, lab: &Lab, dir: &RunDir, capture: Option<Child>) -> 
         }
     }
     // The log comes last, so that it has all of it.
-    if let Ok(log) = fs::read(dir.log()) {
-        put("events.jsonl", &log);
-    }
-    let events: Vec<_> = journal::read(&dir.log(), u64::MAX)?.collect();
+    let events: Vec<_> = journal::read(&dir.log())?.collect();
+    let all = events
+        .iter()
+        .filter_map(|event| serde_json::to_string(event).ok());
+    let all: Vec<_> = all.map(|event| event + "\n").collect();
+    put("events.jsonl", all.concat().as_bytes());
     let mut lines: BTreeMap<&Name, String> = BTreeMap::new();
     for event in &events {
         if let What::Log { member, text } = &event.what {
