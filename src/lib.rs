@@ -5,6 +5,7 @@
 
 pub mod bmc;
 pub mod capture;
+pub mod cell;
 pub mod cli;
 pub mod client;
 pub mod command;

@@ -5,9 +5,9 @@
 
 mod network;
 mod part;
+mod text;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
@@ -19,11 +19,10 @@ use crate::image::boot_entries::{self, Entry};
 use crate::kernel::mount;
 use crate::lab::netboot;
 use crate::lab::own::Transport;
-use crate::lab::{Firmware, Lab, LinkName, Mac, Name, Nat, Network, Node, Root};
-use crate::node::boot::Boot;
+use crate::lab::{Firmware, Lab, Mac, Name, Nat, Network, Node, Root};
 use crate::node::qemu::{self, Machine};
-use crate::node::{storage, tpm};
-use crate::program::{Program, TextFile, User};
+use crate::node::storage;
+use crate::program::{Program, TextFile};
 use crate::rundir::RunDir;
 use crate::service::dnsmasq::{self, DnsmasqError};
 use crate::service::names::Names;
@@ -31,7 +30,7 @@ use crate::service::sshd::{self, Account};
 use crate::service::sshd_keys::Keys;
 use crate::service::{ProbeMarks, httpd, own};
 use crate::step::Step;
-use crate::ways::{self, By, HostLink, WayOut};
+use crate::ways::{By, HostLink, WayOut};
 
 pub use network::{bmc_mac, fabric_mac};
 
@@ -230,6 +229,10 @@ pub fn plan_again(
         services.push(program?);
     }
     services.extend(lab.own.iter().map(|service| own::program(service, tools)));
+    let (shown, views) = (shown(tools), views(lab, tools, scripts));
+    services
+        .iter_mut()
+        .for_each(|program| show_linked(program, &views, &shown));
     let account = lab.ssh.as_ref().map(|ssh| Account {
         uid: users.get(&ssh.name).copied().unwrap_or(FIRST_USER),
         home: sshd::home(ssh),
@@ -259,8 +262,8 @@ pub fn plan_again(
         network: network::steps(lab, tools.ipv6),
         etc: etc(lab, tools, account.as_ref()),
         account,
-        shown: shown(tools),
-        views: views(lab, tools, scripts),
+        shown,
+        views,
         folders: lab.own.iter().filter_map(own::folder).collect(),
         files: lab.nodes.iter().flat_map(storage::shown).collect(),
         services,
@@ -312,6 +315,23 @@ fn shown(tools: &Tools) -> Vec<PathBuf> {
     let hidden = |path: &&PathBuf| mount::hides(path);
     let hidden = programs.filter(hidden);
     tools.image.iter().chain(hidden).cloned().collect()
+}
+
+/// Shows a program that serves a view what nsplay has put beside the user's files there.
+fn show_linked(program: &mut Program, views: &[View], shown: &[PathBuf]) {
+    let (home, Some(cell)) = (Program::dir(&program.member), &mut program.cell) else {
+        return;
+    };
+    let own = views.iter().filter(|view| view.at.starts_with(&home));
+    for (_, file) in own.clone().flat_map(|view| &view.links) {
+        // A file that is replaced on the host is another one; in its folder it is found again.
+        let folder = shown.iter().find(|folder| file.starts_with(folder));
+        cell.read(folder.unwrap_or(file));
+    }
+    cell.names.extend(own.filter_map(|view| match &view.files {
+        (inside, Root::Dir(folder)) => Some((folder.clone(), inside.clone())),
+        (_, Root::Embedded) => None,
+    }));
 }
 
 /// Names and accounts; without sshd nobody logs in, and the names stay.
@@ -449,143 +469,4 @@ fn publish(lab: &Lab) -> Vec<Publish> {
         add(&node.name, node.vnc, Target::Unix(qemu::vnc(&node.name)));
     }
     all
-}
-
-impl fmt::Display for Plan {
-    /// The plan as shell commands, in the order in which they would be typed.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# network")?;
-        for step in &self.network {
-            writeln!(f, "{step}")?;
-        }
-        for view in &self.views {
-            writeln!(f, "\n# folder {}", view.at.display())?;
-            let files = match &view.files.1 {
-                Root::Embedded => "(built in)".to_owned(),
-                Root::Dir(folder) => folder.display().to_string(),
-            };
-            writeln!(f, "ln -s {files}/* {}/", view.at.display())?;
-            for (name, to) in &view.links {
-                writeln!(f, "ln -s {} {}", to.display(), view.at.join(name).display())?;
-            }
-            for text in &view.texts {
-                write_text(f, text)?;
-            }
-        }
-        for (at, folder) in &self.folders {
-            writeln!(f, "\n# folder {}", at.display())?;
-            let (folder, at) = (folder.display(), at.display());
-            writeln!(f, "mount --bind -o ro {folder} {at}")?;
-        }
-        if !self.files.is_empty() {
-            writeln!(f, "\n# files that nodes read")?;
-        }
-        for (at, file) in &self.files {
-            let (file, at) = (file.display().to_string(), at.display());
-            writeln!(f, "mount --bind -o ro {} {at}", quote(&file))?;
-        }
-        for service in &self.services {
-            writeln!(f, "\n# {}: {}", service.member, service.what)?;
-            for file in &service.files {
-                write_text(f, file)?;
-            }
-            let user = match service.user {
-                User::Root => 0,
-                User::Member => self.user(&service.member),
-                User::Host(user) => user,
-            };
-            writeln!(f, "{}", command(&service.member, user, &service.argv))?;
-        }
-        for machine in &self.machines {
-            let name = &machine.node.name;
-            if machine.node.tpm.is_some() {
-                writeln!(f, "\n# {name}: swtpm")?;
-                let tpm = tpm::program(machine, 3);
-                writeln!(f, "{}", command(name, self.user(name), &tpm.argv))?;
-            }
-            writeln!(f, "\n# {name}: QEMU")?;
-            // The descriptors have numbers when there are any; in a plan they follow the standard ones.
-            let fds = qemu::Fds {
-                qmp: 3,
-                serial: 4,
-                taps: (5..).take(machine.mtus.len()).collect(),
-            };
-            let argv = machine.argv(&Boot::usual(&machine.node), &fds);
-            writeln!(f, "{}", command(name, self.user(name), &argv))?;
-            writeln!(f, "\n# {name}: ipmi_sim")?;
-            let bmc = crate::bmc::ipmi_sim::program(&machine.node, &self.ipmi_sim, 3);
-            for file in &bmc.files {
-                write_text(f, file)?;
-            }
-            writeln!(f, "{}", command(name, self.user(name), &bmc.argv))?;
-        }
-        let link = self.out.as_ref().and_then(|out| out.link(&self.lab.name));
-        if let Some(out) = &self.out {
-            writeln!(f, "\n# way out")?;
-            let (gateway, own) = out.addresses();
-            if let By::Passt(passt) = &out.by {
-                let (passt, arguments) = (passt.display(), out.arguments(3).join(" "));
-                writeln!(f, "ip tuntap add {} mode tap vnet_hdr", LinkName::out())?;
-                writeln!(
-                    f,
-                    "ip netns exec host setpriv --reuid {WAY_OUT_USER} {passt} {arguments}"
-                )?;
-                writeln!(f, "ip link set {} up", LinkName::out())?;
-            }
-            if let Some(link) = &link {
-                write!(f, "{link}")?;
-            }
-            writeln!(f, "nft -f - <<'EOF'\n{}EOF", out.rules(&[]))?;
-            writeln!(f, "ip address add {own} dev {}", LinkName::out())?;
-            writeln!(f, "ip route add default via {gateway}")?;
-        }
-        if !self.attach.is_empty() || link.is_some() {
-            writeln!(f, "\n# host")?;
-            let links: Vec<_> = self.attach.iter().map(|link| link.host.clone()).collect();
-            let rules = ways::host_rules(&self.lab.name, &links, link.as_ref());
-            writeln!(f, "ip netns exec host nft -f - <<'EOF'\n{rules}EOF")?;
-            self.attach
-                .iter()
-                .try_for_each(|link| write!(f, "{link}"))?;
-        }
-        if !self.publish.is_empty() {
-            writeln!(f, "\n# published")?;
-        }
-        for publish in &self.publish {
-            let to = match &publish.to {
-                Target::Tcp(at) => format!("{at}/tcp"),
-                Target::Udp(at) => format!("{at}/udp"),
-                Target::Unix(path) => path.display().to_string(),
-            };
-            writeln!(f, "# {}/{} -> {to}", publish.host, publish.protocol())?;
-        }
-        Ok(())
-    }
-}
-
-/// A file as a here-document; one that others may not read keeps its text to itself.
-fn write_text(f: &mut fmt::Formatter<'_>, file: &TextFile) -> fmt::Result {
-    let path = file.path.display();
-    if file.mode & 0o077 == 0 {
-        return writeln!(f, "install -m {:o} … {path}", file.mode);
-    }
-    writeln!(f, "cat > {path} <<'EOF'\n{}EOF", file.text)
-}
-
-fn command(member: &Name, user: u32, argv: &[String]) -> String {
-    let quoted: Vec<String> = argv.iter().map(|word| quote(word)).collect();
-    let quoted = quoted.join(" ");
-    match user {
-        0 => format!("ip netns exec {member} {quoted}"),
-        user => format!("ip netns exec {member} setpriv --reuid {user} {quoted}"),
-    }
-}
-
-/// A word as a shell reads it back.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }

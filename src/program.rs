@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cell::Cell;
 use crate::lab::Name;
 use crate::lab::own::Restart;
 
@@ -40,6 +41,8 @@ pub struct Program {
     pub rereads: Vec<PathBuf>,
     /// Folders that are made, with [`TextFile`]'s owner, before the files are written.
     pub dirs: Vec<PathBuf>,
+    /// What it sees of the files; none for all that the lab has.
+    pub cell: Option<Cell>,
     /// How it shows that it is ready.
     pub ready: Probe,
     /// What a service of the user's own asks for; none for nsplay's programs.

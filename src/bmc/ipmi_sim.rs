@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::control::to_hex;
 use super::emu;
+use crate::cell::Cell;
 use crate::lab::{Node, Privilege};
 use crate::program::{Probe, Program, TextFile, User};
 
@@ -55,6 +56,10 @@ pub fn program(node: &Node, binary: &Path, control: RawFd) -> Program {
         user: User::Member,
         caps: Vec::new(),
         rereads: Vec::new(),
+        cell: Some(Cell {
+            reads: vec![PathBuf::from(MODULE)],
+            ..Cell::writing([dir.clone()])
+        }),
         dirs: vec![dir.clone(), file("state")],
         files: vec![
             TextFile {

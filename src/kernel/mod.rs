@@ -3,6 +3,7 @@
 //! All `unsafe` of nsplay is here. What is made with it is decided elsewhere.
 #![allow(unsafe_code)]
 
+pub mod cell;
 pub mod clone;
 pub mod hostlink;
 pub mod inotify;

@@ -1,16 +1,19 @@
 //! Starts a program of the lab in its namespace, as its user, with nothing inherited.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use nix::libc;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::setsid;
 
+use super::cell::Walls;
+use crate::cell::Cell;
 use crate::program::Cap;
 
 /// How many descriptors a program has unless it asks for more: some close, or keep a table of, all
@@ -36,6 +39,8 @@ pub struct Spawn<'a> {
     pub caps: &'a [Cap],
     /// The descriptors that it inherits, under the numbers that they have here.
     pub inherit: &'a [RawFd],
+    /// What it sees of the files; none for all that the lab has.
+    pub cell: Option<&'a Cell>,
 }
 
 /// A program that runs, and its pipes.
@@ -94,9 +99,17 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
     let netns = spec.netns.try_clone_to_owned()?;
     let (user, groups) = (spec.user, spec.groups.to_vec());
     let (caps, inherit) = (spec.caps.to_vec(), spec.inherit.to_vec());
+    let walls = spec.cell.map(|cell| Walls::plan(cell, Path::new(program)));
+    let walls = walls.transpose()?.map(Arc::new);
+    let (mut told, tell) = io::pipe()?;
+    let own = walls.clone();
     let jail = move || {
         setsid()?;
         setns(&netns, CloneFlags::CLONE_NEWNET)?;
+        if let Some(Err(failed)) = own.as_ref().map(|walls| walls.build()) {
+            let _ = (&tell).write_all(&failed.step.to_ne_bytes());
+            return Err(failed.errno.into());
+        }
         if let Some(user) = user {
             // Servers open /dev/stderr again, which asks who owns the pipe.
             nix::unistd::fchown(io::stdout(), Some(user.into()), None)?;
@@ -108,7 +121,20 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
     };
     // SAFETY: `jail` makes system calls and allocates nothing: its vectors are made before the fork.
     unsafe { command.pre_exec(jail) };
-    let mut child = command.spawn()?;
+    let spawned = command.spawn();
+    // With it goes the end of the pipe that is told.
+    drop(command);
+    let mut step = [0; 2];
+    let mut child = match (spawned, walls) {
+        (Err(error), Some(walls)) if told.read_exact(&mut step).is_ok() => {
+            let step = walls.name(u16::from_ne_bytes(step));
+            return Err(io::Error::new(
+                error.kind(),
+                format!("it cannot {step}: {error}"),
+            ));
+        }
+        (spawned, _) => spawned?,
+    };
     let pipe = || io::Error::other("a child without its pipes");
     Ok(Spawned {
         pid: i32::try_from(child.id()).map_err(io::Error::other)?,

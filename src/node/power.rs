@@ -465,6 +465,7 @@ impl Keeper {
             groups: &self.machine.accelerator.group(),
             caps: &[],
             inherit: &[fds.taps.as_slice(), &[fds.qmp, fds.serial]].concat(),
+            cell: Some(&self.machine.cell()),
         })?;
         let child = self.host.reaper.expect(spawned.pid);
         // When memory ends a guest goes before the lab that it is part of (proc_pid_oom_score_adj(5)).

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::boot::Boot;
 use super::{smbios, storage};
 use crate::bmc::ipmi_sim::KCS_PORT;
+use crate::cell::Cell;
 use crate::lab::network::ETHERNET_MTU;
 use crate::lab::{BootDevice, Firmware, Name, NetworkBoot, Nic, NicModel, Node};
 use crate::program::Program;
@@ -90,6 +91,26 @@ impl Machine {
     #[must_use]
     pub fn vnc(&self) -> PathBuf {
         vnc(&self.node.name)
+    }
+
+    /// What QEMU sees of the files: those that the node is made of.
+    #[must_use]
+    pub fn cell(&self) -> Cell {
+        let node = &self.node;
+        let disks = storage::numbered(node);
+        let mut cell =
+            Cell::writing(disks.map(|(number, disk)| storage::disk(&self.state, number, disk)));
+        cell.writes.push(dir(&node.name));
+        if let (Firmware::Uefi, Some((code, _))) = (node.firmware, &self.ovmf) {
+            cell.read(code);
+            cell.writes.push(self.uefi_vars());
+        }
+        let shown = storage::shown(node).into_iter();
+        shown.for_each(|(inside, _)| cell.read(&inside));
+        if self.accelerator == Accelerator::Kvm {
+            cell.devices.push(PathBuf::from("/dev/kvm"));
+        }
+        cell
     }
 
     /// The whole command line of one power-on that boots as `boot` says.
@@ -194,7 +215,13 @@ fn in_band(argv: &mut Argv) {
 /// The socket on which the QEMU of `node` serves VNC.
 #[must_use]
 pub fn vnc(node: &Name) -> PathBuf {
-    Program::dir(node).join("vnc.sock")
+    dir(node).join("vnc.sock")
+}
+
+/// The folder inside the lab that QEMU may write to, and nobody else of the node's programs does.
+#[must_use]
+pub fn dir(node: &Name) -> PathBuf {
+    Program::dir(node).join("qemu")
 }
 
 /// The device that a network card is, which tells its driver the MTU where it can.

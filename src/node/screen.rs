@@ -10,9 +10,9 @@ use std::path::Path;
 use qapi::qmp;
 
 use super::keys::Press;
+use super::qemu;
 use super::qmp::Qmp;
 use crate::lab::Name;
-use crate::program::Program;
 
 /// A picture larger than this is none: 4096 by 4096 points of three bytes.
 const LARGEST: u64 = 48 << 20;
@@ -45,7 +45,7 @@ pub struct Picture {
 /// # Errors
 /// What QEMU says, or that it wrote no picture.
 pub async fn picture(qmp: &Qmp, node: &Name) -> io::Result<Picture> {
-    let file = Program::dir(node).join("screen.ppm");
+    let file = qemu::dir(node).join("screen.ppm");
     let name = file.display().to_string();
     let dump = qmp::screendump {
         filename: name,

@@ -10,7 +10,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
 use super::power::Host;
-use super::qemu::Machine;
+use super::qemu::{self, Machine};
+use crate::cell::Cell;
 use crate::host::disk_image;
 use crate::kernel::process::{self, Spawn};
 use crate::kernel::reaper::Exit;
@@ -111,7 +112,7 @@ pub fn serial(node: &Node, number: usize) -> String {
 pub async fn furnish(machine: &Machine, user: u32, host: &Host) -> io::Result<()> {
     let node = &machine.node;
     let dir = Program::dir(&node.name);
-    for folder in [dir.as_path(), machine.state.as_path()] {
+    for folder in [&dir, &qemu::dir(&node.name), &machine.state] {
         fs::create_dir_all(folder)?;
         chown(folder, Some(user), Some(user))?;
     }
@@ -211,6 +212,7 @@ async fn lay_over(
         groups: &[],
         caps: &[],
         inherit: &[],
+        cell: Some(&Cell::writing([machine.state.clone()])),
     })?;
     let mut child = host.reaper.expect(spawned.pid);
     let name = machine.node.name.clone();

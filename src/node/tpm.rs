@@ -7,14 +7,15 @@ use std::os::unix::fs::chown;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-use super::qemu::Machine;
+use super::qemu::{self, Machine};
+use crate::cell::Cell;
 use crate::lab::Name;
 use crate::program::{Probe, Program, User};
 
 /// Where QEMU finds the TPM of `node`.
 #[must_use]
 pub fn socket(node: &Name) -> PathBuf {
-    Program::dir(node).join("tpm.sock")
+    qemu::dir(node).join("tpm.sock")
 }
 
 /// Opens the socket that every swtpm of a node takes over: QEMU can connect to it at any time,
@@ -52,6 +53,7 @@ pub fn program(machine: &Machine, socket: RawFd) -> Program {
         caps: Vec::new(),
         files: Vec::new(),
         rereads: Vec::new(),
+        cell: Some(Cell::writing([state.clone()])),
         dirs: vec![state],
         ready: Probe::Tpm(self::socket(node)),
         own: None,

@@ -13,6 +13,7 @@ use dnsmasq_config::{
     Range6, Tag, Text, TftpRoot, UserClass, ValueError,
 };
 
+use crate::cell::Cell;
 use crate::lab::network::ETHERNET_MTU;
 use crate::lab::{Dhcp, Ipv6, Lab, LinkName, Mac, Name, Nat, Nic, Node};
 use crate::program::{Cap, Probe, Program, TextFile, User};
@@ -118,6 +119,7 @@ pub fn program(lab: &Lab, dhcp: &Dhcp, on: On) -> Result<Program, DnsmasqError> 
             },
         ],
         rereads: vec![hosts_file],
+        cell: Some(Cell::writing([dir.clone()])),
         dirs: vec![dir],
         own: None,
         ready: Probe::Dhcp {

@@ -49,6 +49,7 @@ pub fn program(own: &OwnService, tools: &Tools) -> Program {
         files: Vec::new(),
         rereads: Vec::new(),
         dirs: vec![home],
+        cell: None,
         ready: match &own.ready {
             Readiness::Started => Probe::Started,
             Readiness::Tcp(port) => Probe::Tcp(at(*port)),

@@ -108,6 +108,8 @@ pub fn program(ssh: &Ssh, binary: &Path, keys: &Keys) -> Program {
         files,
         rereads: Vec::new(),
         dirs,
+        // Who logs in is to find the host's programs and files.
+        cell: None,
         own: None,
         ready: Probe::Ssh(SocketAddrV4::new(ssh.address, PORT)),
     }

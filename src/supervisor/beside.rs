@@ -58,6 +58,7 @@ impl Beside<'_> {
             groups: &[],
             caps: &[],
             inherit: &[],
+            cell: self.program.cell.as_ref(),
         })?;
         for pipe in [spawned.stdout, spawned.stderr] {
             let show = Rc::clone(&self.show);

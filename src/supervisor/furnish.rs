@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::bmc::{self, ipmi_sim};
 use crate::diff::Diff;
 use crate::files;
+use crate::kernel::cell;
 use crate::kernel::mount::{self, Bind};
 use crate::kernel::netns::Netns;
 use crate::lab::Root;
@@ -114,6 +115,7 @@ fn remove_dir(dir: &Path) -> Result<(), String> {
 /// What mkdir(2) or write(2) says.
 pub fn begin() -> io::Result<()> {
     Netns::prepare()?;
+    fs::create_dir_all(cell::ROOT)?;
     files::write(Path::new(ipmi_sim::MODULE), 0o755, bmc::MODULE)
 }
 

@@ -210,6 +210,7 @@ async fn once(
             .iter()
             .map(AsRawFd::as_raw_fd)
             .collect::<Vec<_>>(),
+        cell: program.cell.as_ref(),
     })
     .map_err(|error| io::Error::new(error.kind(), format!("cannot start {what}: {error}")))?;
     let pid = spawned.pid;

@@ -13,6 +13,7 @@ use ipnet::Ipv4Net;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
+use crate::cell::Cell;
 use crate::host::routes;
 use crate::journal::Journal;
 use crate::kernel::hostlink;
@@ -146,6 +147,7 @@ fn start(
         groups: &[],
         caps: &[],
         inherit: &[passts.as_raw_fd()],
+        cell: Some(&Cell::default()),
     })?;
     let child = outside.reaper.expect(spawned.pid);
     for pipe in [spawned.stdout, spawned.stderr] {

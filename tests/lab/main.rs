@@ -3,6 +3,7 @@
 mod boot;
 mod boot_devices;
 mod capture;
+mod cells;
 mod changes;
 mod children;
 mod ci;

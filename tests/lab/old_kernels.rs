@@ -6,7 +6,7 @@ use crate::host::{Host, ran};
 
 /// What labs are made with, much of which container runtimes forbid, and what came with Linux 5.9;
 /// each with an error, and with what `up` says then.
-const CALLS: [(&str, &str, &str); 8] = [
+const CALLS: [(&str, &str, &str); 9] = [
     (
         "bind",
         "EPERM",
@@ -32,6 +32,11 @@ const CALLS: [(&str, &str, &str); 8] = [
         "mount",
         "EPERM",
         "cannot mount privately on /: Operation not permitted",
+    ),
+    (
+        "pivot_root",
+        "EPERM",
+        "`web`: cannot start lighttpd: it cannot enter its view of the files: Operation not",
     ),
     ("setns", "EPERM", "Operation not permitted"),
     ("unshare", "ENOSYS", "Function not implemented"),

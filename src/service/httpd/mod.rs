@@ -36,6 +36,7 @@ use std::fmt;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
+use crate::cell::Cell;
 use crate::lab::{HttpServer, Web};
 use crate::program::{Probe, Program, TextFile, User};
 
@@ -164,6 +165,7 @@ pub fn program(web: &Web, found: &Found) -> Program {
         caps: Vec::new(),
         files: vec![config],
         rereads: Vec::new(),
+        cell: Some(Cell::writing([site.dir.clone()])),
         dirs: vec![site.dir],
         own: None,
         ready: Probe::Http(SocketAddrV4::new(web.address, PORT)),

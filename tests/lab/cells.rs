@@ -1,0 +1,142 @@
+//! What the programs of a lab see of files: what they serve, or what their guest is made of.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::host::Host;
+
+/// What a cell shows of every system.
+const SYSTEM: [&str; 7] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+];
+
+/// What every cell has beside that.
+const COMMON: [&str; 8] = [
+    "/dev/full",
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/zero",
+    "/etc",
+    "/proc",
+    "/tmp",
+];
+
+/// A process as its `/proc` tells what it sees.
+pub struct Seen {
+    /// Where something is mounted, but for the system and below `/etc`.
+    pub mounts: BTreeSet<String>,
+    /// Those that can be written to.
+    pub writable: BTreeSet<String>,
+    /// What is in its root.
+    pub root: BTreeSet<String>,
+    /// Whether nothing that is mounted gives another user's rights, or has devices but those of
+    /// `/dev`.
+    pub is_tame: bool,
+}
+
+/// What the process `pid` of the host sees.
+pub fn seen(host: &Host, pid: u32) -> Seen {
+    let path = host.at(&format!("/proc/{pid}/mountinfo"));
+    let table = fs::read_to_string(path).unwrap();
+    let mut seen = Seen {
+        mounts: BTreeSet::new(),
+        writable: BTreeSet::new(),
+        root: BTreeSet::new(),
+        is_tame: true,
+    };
+    for line in table.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (at, options) = (fields[4], fields[5]);
+        let is_device = at.starts_with("/dev/");
+        seen.is_tame &= options.contains("nosuid") && (is_device || options.contains("nodev"));
+        if options.starts_with("rw") {
+            seen.writable.insert(at.to_owned());
+        }
+        let mut system = SYSTEM.iter().map(Path::new);
+        let is_system = system.any(|known| Path::new(at).starts_with(known));
+        // What the host has to boot is served, if it has any.
+        let is_memtest = at.starts_with("/boot/memtest");
+        if !is_system && !at.starts_with("/etc/") && !is_memtest {
+            seen.mounts.insert(at.to_owned());
+        }
+    }
+    let list = host.shell(&format!("ls -A /proc/{pid}/root/")).ok().out;
+    seen.root = list.lines().map(str::to_owned).collect();
+    seen
+}
+
+/// Asserts that each program sees `own` beside what every cell has, and can write to no more than
+/// what of it is marked.
+#[track_caller]
+pub fn see_only(host: &Host, all: &[(&str, &[(&str, bool)])]) {
+    for (process, own) in all {
+        let seen = seen(host, host.process(process));
+        assert!(seen.is_tame, "{process}");
+        let common = COMMON.iter().chain(&["/"]).map(ToString::to_string);
+        let mounts = own.iter().map(|(path, _)| (*path).to_owned());
+        assert_eq!(seen.mounts, common.chain(mounts).collect(), "{process}");
+        let writable = own.iter().filter(|(_, writable)| *writable);
+        let writable = writable.map(|(path, _)| *path).chain(["/proc", "/tmp"]);
+        let writable: BTreeSet<String> = writable.map(str::to_owned).collect();
+        assert_eq!(seen.writable, writable, "{process}");
+        for name in seen.root {
+            let path = format!("/{name}");
+            assert!(
+                SYSTEM.contains(&path.as_str())
+                    || ["boot", "dev", "etc", "proc", "run", "tmp", "var"].contains(&name.as_str()),
+                "{process} sees {path}"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_program_sees_what_it_serves_and_nothing_else_of_the_host_or_of_others() {
+    let host = Host::new();
+    host.write("webroot/index.html", "yes");
+    host.write("tftproot/file", "yes");
+    // Its disks are empty: no guest runs long.
+    host.write(
+        "nsplay.toml",
+        "[node.node1]\nboot = [\"disk\"]\ntpm = true\ndisks = [{ size = \"8MiB\" }, { size = \"8MiB\" }]\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    let state = format!("{}/node1", host.state_dir());
+    let disks = ["disk.raw", "disk2.raw"].map(|disk| format!("{state}/{disk}"));
+    let tpm = format!("{state}/tpm");
+    see_only(
+        &host,
+        &[
+            (
+                "/usr/sbin/dnsmasq",
+                &[("/run/lab/dhcp", true), ("/run/lab/dhcp/tftproot", false)],
+            ),
+            (
+                "/usr/sbin/lighttpd",
+                &[
+                    ("/run/lab/web", true),
+                    ("/run/lab/web/webroot", false),
+                    ("/var/lib/nsplay/.image", false),
+                ],
+            ),
+            (
+                "/usr/bin/ipmi_sim",
+                &[
+                    ("/run/lab/ipmi-sim-module.so", false),
+                    ("/run/lab/node1/bmc", true),
+                ],
+            ),
+            (
+                "qemu-system-x86_64",
+                &[
+                    ("/run/lab/node1/qemu", true),
+                    (&disks[0], true),
+                    (&disks[1], true),
+                ],
+            ),
+            ("/usr/bin/swtpm", &[(&tpm, true)]),
+        ],
+    );
+}
