@@ -53,6 +53,7 @@ fn tools() -> Tools {
             )],
         }],
         scripts: BTreeSet::new(),
+        strange: Vec::new(),
         kvm: Verdict::Unusable("a test asks for none".to_owned()),
         ipv6: true,
         ways: HostWays {

@@ -6,6 +6,7 @@ pub mod packages;
 pub mod places;
 pub mod programs;
 pub mod routes;
+pub mod served;
 pub mod sockets;
 pub mod tools;
 pub mod unprivileged;

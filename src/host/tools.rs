@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::firmware;
 use super::places::Places;
 use super::programs::{Finder, Host};
+use super::served::{self, Strange};
 use super::ways::HostWays;
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::kvm::{self, Verdict};
@@ -58,6 +59,8 @@ pub struct Tools {
     pub entries: Vec<Entry>,
     /// The nodes that have an iPXE script of their own below the web root.
     pub scripts: BTreeSet<Name>,
+    /// What is in the folders to be served, and cannot be.
+    pub strange: Vec<(Name, Vec<Strange>)>,
     /// What KVM is worth.
     pub kvm: Verdict,
     /// Whether the kernel has IPv6.
@@ -111,6 +114,7 @@ impl Tools {
             entries: boot_entries::discover(Some(&image), Path::new("/")),
             image: image.is_dir().then_some(image),
             scripts: scripts(lab),
+            strange: served::strange(lab),
             kvm: if asks_kvm {
                 kvm::probe()
             } else {
@@ -150,6 +154,7 @@ impl Tools {
                 "the kernel has no IPv6: iPXE waits about 15 s for a router's answer".to_owned(),
             );
         }
+        notes.extend(served::notes(&self.strange));
         notes
     }
 }

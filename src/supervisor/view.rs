@@ -96,9 +96,16 @@ fn wanted(view: &View) -> io::Result<BTreeMap<OsString, PathBuf>> {
     });
     let mut wanted: BTreeMap<OsString, PathBuf> = beside.collect();
     for entry in fs::read_dir(&view.files.0)? {
-        let name = entry?.file_name();
-        let to = Path::new(&view.files.0).join(&name);
-        wanted.insert(name, to);
+        let entry = entry?;
+        if !is_special(&entry.path()) {
+            wanted.insert(entry.file_name(), entry.path());
+        }
     }
     Ok(wanted)
+}
+
+/// Whether something is neither a file nor a folder: a server that opens a pipe waits until somebody
+/// writes to it.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }

@@ -7,6 +7,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use nsplay::event::What;
+
 use crate::host::Host;
 
 /// RMCP's Presence Ping (DSP0136, section 3.2.4.2).
@@ -164,10 +166,13 @@ fn what_is_no_file_and_what_lies_elsewhere_is_not_served() {
              ln -s /run/nsplay/default/control.sock $root/socket
              ln -s loop $root/loop
              mkdir $root/folder
+             mkfifo $root/folder/fifo
          done",
     )
     .ok();
-    host.write("nsplay.toml", LAB);
+    // With IPv6, dnsmasq's alarm for the next router advertisement would end its wait for a writer.
+    let lab = format!("{LAB}[network]\nipv6 = false\n");
+    host.write("nsplay.toml", &lab);
     host.nsplay(&["up", "-d"]).ok();
     let exec = |command: &[&str]| host.nsplay(&[&["exec", "fabric", "--"], command].concat());
     let curl = ["curl", "-s", "--path-as-is", "-m", "3", "-o", "got"];
@@ -183,6 +188,8 @@ fn what_is_no_file_and_what_lies_elsewhere_is_not_served() {
         "..%c0%afelsewhere/secret",
         "folder/..%5c..%5celsewhere/secret",
         "boot.ipxe%00",
+        // dnsmasq waits for somebody who writes to it.
+        "folder/fifo",
     ] {
         for server in ["http://192.168.25.3", "tftp://192.168.25.2"] {
             let _ = fs::remove_file(host.folder().join("got"));
@@ -200,4 +207,9 @@ fn what_is_no_file_and_what_lies_elsewhere_is_not_served() {
             exec(&["curl", "-sf", "-m", "5", &url]).out == "#!ipxe\n"
         });
     }
+    let hung = host.events("default").into_iter().find(|event| {
+        matches!(&event.what, What::Exited { what, how, .. }
+            if what == "dnsmasq" && how.starts_with("answered no more"))
+    });
+    assert!(hung.is_some(), "dnsmasq did not wait for the pipe");
 }

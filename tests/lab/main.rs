@@ -34,6 +34,7 @@ mod races;
 mod refusals;
 mod rootless;
 mod run;
+mod served;
 mod services;
 mod sessions;
 mod shell;
