@@ -40,7 +40,11 @@ pub enum Command {
     /// Make the lab, run a command, and take the lab down whatever happens
     Run(Run),
     /// Remove the lab and everything it left on this host
-    Down,
+    Down {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List the members of the lab
     Ps(Ps),
     /// Show what the programs of the lab cost: processors and memory
@@ -118,7 +122,7 @@ pub enum Command {
     /// Print a lab file of what describes a lab elsewhere
     #[command(subcommand)]
     Import(Import),
-    /// Print completions for a shell, or write manual pages
+    /// Print completions for a shell, or write manual pages or the schemas of JSON
     #[command(subcommand)]
     Generate(Generate),
     /// Run as the supervisor of a lab
@@ -151,6 +155,9 @@ pub struct Up {
     /// Return when the lab is up, and leave it running
     #[arg(short, long)]
     pub detach: bool,
+    /// Print JSON: what happens, line for line; with --detach what the lab is then
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay fetch`.
@@ -161,6 +168,9 @@ pub struct Fetch {
     /// Several lie over one another, as for `nsplay up -f`.
     #[arg(value_name = "LAB")]
     pub labs: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay plan`.
@@ -170,7 +180,7 @@ pub struct Plan {
     #[arg(long)]
     pub diff: bool,
     /// Print JSON
-    #[arg(long, requires = "diff")]
+    #[arg(long)]
     pub json: bool,
     /// Which lab.
     #[command(flatten)]
@@ -184,8 +194,11 @@ pub struct Config {
     #[command(flatten)]
     pub lab: FileOptions,
     /// Print a JSON Schema of lab files instead, for editors that complete and check them
-    #[arg(long, conflicts_with_all = ["files", "port_offset"])]
+    #[arg(long, conflicts_with_all = ["files", "port_offset", "json"])]
     pub schema: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay logs`.
@@ -200,6 +213,9 @@ pub struct Logs {
     /// Only these members
     #[arg(value_name = "MEMBER", value_parser = Name::new)]
     pub members: Vec<Name>,
+    /// Print JSON, one event on a line, of which those of the kind `log` are lines
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay console`.
@@ -240,6 +256,9 @@ pub struct Capture {
     /// End after so long
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub lasts: Option<f64>,
+    /// Print JSON, one packet on a line; with --write, what came of it
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay start`, `stop` and `restart`.
@@ -248,6 +267,9 @@ pub struct OneMember {
     /// The member
     #[arg(value_parser = Name::new)]
     pub member: Name,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay attach` and `nsplay detach`.
@@ -256,6 +278,9 @@ pub struct Way {
     /// The network; without one `attach` takes the main one, `detach` all
     #[arg(value_parser = Name::new)]
     pub network: Option<Name>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay power`.
@@ -266,6 +291,9 @@ pub struct Power {
     pub node: Name,
     /// What to do
     pub order: PowerOrder,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What a node can be told or asked.
@@ -302,6 +330,9 @@ pub enum Bmc {
         /// How long the way to that value takes
         #[arg(long, value_name = "SECONDS", value_parser = seconds)]
         over: Option<f64>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Add an event to the log of the BMC
     Event {
@@ -318,6 +349,9 @@ pub enum Bmc {
         /// The 13 bytes after the record's type, in hexadecimal; the time is the BMC's
         #[arg(long, value_name = "HEX", conflicts_with_all = ["sensor", "event", "deassert"])]
         raw: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Give the BMC a fault; without one, list those that it has
     ///
@@ -339,12 +373,18 @@ pub enum Bmc {
         /// How long it lasts; else until `nsplay bmc clear NODE`
         #[arg(long = "for", value_name = "SECONDS", value_parser = seconds, requires = "fault")]
         lasts: Option<f64>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// End everything that was set, and all faults
     Clear {
         /// The node
         #[arg(value_parser = Name::new)]
         node: Name,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// List the sensors and what they show
     Sensors {
@@ -388,6 +428,9 @@ pub enum Image {
         /// The folder that receives it, other than the one that labs look in
         #[arg(long, value_name = "DIR")]
         output: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -409,6 +452,9 @@ pub struct ImportOptions {
     /// Write the lab file here instead of printing it; what is there already stays
     #[arg(short, long, value_name = "LAB")]
     pub output: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay generate`.
@@ -425,6 +471,12 @@ pub enum Generate {
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+    /// Write the schemas of what `--json` prints
+    Schemas {
+        /// The folder that receives them; it is made if need be
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 /// `nsplay graph`.
@@ -436,6 +488,9 @@ pub struct Graph {
     /// In which form.
     #[command(flatten)]
     pub form: GraphForm,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The forms of a picture; none of them is text.
@@ -470,6 +525,9 @@ pub struct Prune {
     /// Also remove the disks and logs of labs that do not run
     #[arg(long)]
     pub disks: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay doctor`.

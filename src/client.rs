@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::error::{Failure, Problem};
+use crate::error::{Cause, Failure, Problem};
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Member, Reply, Request};
 
@@ -71,10 +71,11 @@ impl Client {
             match reply {
                 Some(Reply::Refused { message }) => return Err(Failure::failed(message)),
                 Some(Reply::Unknown { message }) => {
-                    return Err(Failure::all(vec![Problem {
+                    let problem = Problem {
                         message,
                         hint: None,
-                    }]));
+                    };
+                    return Err(Failure::all(vec![problem]).because(Cause::Unknown));
                 }
                 Some(Reply::Done) => return Ok(()),
                 Some(reply) => take(reply),
@@ -118,7 +119,7 @@ impl Client {
 /// What to say when a lab is not there.
 #[must_use]
 pub fn not_up(dir: &RunDir) -> Failure {
-    Failure::refused(format!("lab `{}` is not up", dir.lab()), {
+    let failure = Failure::refused(format!("lab `{}` is not up", dir.lab()), {
         let sudo = match dir.places().user {
             None => "sudo ",
             Some(_) => "",
@@ -127,5 +128,6 @@ pub fn not_up(dir: &RunDir) -> Failure {
             "default" => format!("{sudo}nsplay up -d"),
             name => format!("{sudo}nsplay -p {name} up -d"),
         }
-    })
+    });
+    failure.because(Cause::NotUp)
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::lab::file::Report;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub struct Failure {
@@ -10,6 +12,24 @@ pub struct Failure {
     pub problems: Vec<Problem>,
     /// The exit code.
     pub code: u8,
+    /// What sort of failure it is, for programs.
+    pub cause: Cause,
+}
+
+/// What sort of failure something is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cause {
+    /// The lab file is wrong.
+    LabFile(Report),
+    /// No lab of this name is up.
+    NotUp,
+    /// There is nothing of a name that was given, or it cannot be so.
+    Unknown,
+    /// The user may not.
+    Permission,
+    /// What the exit code says.
+    #[default]
+    Other,
 }
 
 /// One thing that is wrong.
@@ -45,15 +65,27 @@ impl Failure {
         Self {
             problems,
             code: REFUSED,
+            cause: Cause::Other,
         }
+    }
+
+    /// The same, of this sort.
+    #[must_use]
+    pub fn because(self, cause: Cause) -> Self {
+        Self { cause, ..self }
     }
 
     /// What was tried, with what the kernel said.
     #[must_use]
     pub fn io(operation: impl fmt::Display, error: &io::Error) -> Self {
-        let hint = (error.kind() == io::ErrorKind::PermissionDenied)
-            .then(|| "run it as root: sudo nsplay …".to_owned());
-        Self::one(FAILED, format!("cannot {operation}: {error}"), hint)
+        let failure = |hint| Self::one(FAILED, format!("cannot {operation}: {error}"), hint);
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                let hint = "run it as root: sudo nsplay …".to_owned();
+                failure(Some(hint)).because(Cause::Permission)
+            }
+            _ => failure(None),
+        }
     }
 
     fn one(code: u8, message: impl Into<String>, hint: Option<String>) -> Self {
@@ -63,6 +95,7 @@ impl Failure {
                 hint,
             }],
             code,
+            cause: Cause::Other,
         }
     }
 }

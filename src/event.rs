@@ -1,14 +1,17 @@
 //! Events: what happens in a lab, as the log file and the control protocol carry it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Fault, Name, Stage};
 use crate::node::{Link, Power};
 
 /// Something that happened in a lab.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// When, in milliseconds after 1970-01-01 UTC.
+    #[serde(with = "crate::json::time")]
+    #[schemars(with = "crate::json::time::Time")]
     pub at: u64,
     /// What.
     #[serde(flatten)]
@@ -16,7 +19,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum What {
     /// A member printed a line.
@@ -38,11 +41,11 @@ pub enum What {
         /// The member.
         member: Name,
         /// The program.
+        #[serde(rename = "runs")]
         what: String,
         /// How long after its start, in milliseconds.
         took_ms: f64,
         /// Its process, as the lab numbers it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         pid: Option<i32>,
     },
     /// A program ended on its own.
@@ -50,13 +53,13 @@ pub enum What {
         /// The member.
         member: Name,
         /// The program.
+        #[serde(rename = "runs")]
         what: String,
         /// How: `exited with status 1`, `was killed by SIGSEGV`.
         how: String,
         /// The last lines that it printed.
         last: Vec<String>,
         /// When it is started again, in milliseconds; none for never.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         again_ms: Option<u64>,
     },
     /// A member's programs were stopped, and stay so until it is started.
@@ -105,7 +108,6 @@ pub enum What {
         /// The stage.
         stage: Stage,
         /// What showed it: a file, an address, a line.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
         detail: String,
     },
     /// A node's identify light was switched (IPMI 2.0, section 28.5).
@@ -133,7 +135,6 @@ pub enum What {
         /// Whether it begins; else it ends.
         on: bool,
         /// How long it lasts, in milliseconds; none until it is cleared.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         lasts_ms: Option<u64>,
     },
     /// All services answer and all nodes that should be on are.

@@ -3,6 +3,7 @@
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use crate::cli::Cli;
+use crate::{json, ui};
 
 /// A verb, and lines of a command and what it is for.
 const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
@@ -333,6 +334,10 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "nsplay generate man ~/.local/share/man/man1",
                 "a page for each verb",
             ),
+            (
+                "nsplay generate schemas schemas",
+                "the schemas of what --json prints",
+            ),
         ],
     ),
 ];
@@ -351,11 +356,22 @@ pub fn command() -> Command {
         })
 }
 
-/// Reads the command line; what is wrong with it, or its help, ends the program.
+/// Reads the command line, and whether it asks for JSON; what is wrong with it, or its help, ends
+/// the program.
 #[must_use]
-pub fn parse() -> Cli {
-    let matches = command().get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+pub fn parse() -> (Cli, bool) {
+    // What follows `--` is another program's.
+    let words = std::env::args_os().take_while(|word| word != "--");
+    let json = words.into_iter().any(|word| word == "--json");
+    let parsed = command().try_get_matches();
+    let cli = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = cli.unwrap_or_else(|error| {
+        if json && error.use_stderr() {
+            let _ = ui::json_line(&json::Error::from(&error));
+        }
+        error.exit()
+    });
+    (cli, json)
 }
 
 fn spell(lines: &[(&str, &str)]) -> String {

@@ -7,16 +7,17 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::profile::{SensorKind, Thousandths};
-use crate::lab::{Disk, Identity, Lab, Name, Nic, Node, Tpm};
+use crate::lab::{Disk, Identity, Lab, Name, Nic, Node, Stage, Tpm};
 use crate::node::{Link, Power, power, storage};
 
 pub use service::Service;
 
 /// A node, as `nsplay inspect` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Inspection {
     /// The node.
     pub node: Name,
@@ -24,6 +25,8 @@ pub struct Inspection {
     pub lab: Name,
     /// Whether it is on; none when the lab is not up.
     pub power: Option<Power>,
+    /// How far its boot has come; none when the lab is not up, or it was never on.
+    pub stage: Option<Stage>,
     /// What kind of server it shows itself as.
     pub profile: Name,
     /// Its names and numbers.
@@ -47,16 +50,27 @@ pub struct Inspection {
     pub secure_boot: bool,
     /// The firmware that starts it.
     pub firmware: String,
-    /// What SMBIOS says of that firmware: vendor, version, date.
-    pub bios: [String; 3],
+    /// What SMBIOS says of that firmware.
+    pub bios: Bios,
     /// Its BMC.
     pub bmc: Controller,
     /// Its sensors, in the order of their numbers.
     pub sensors: Vec<Sensor>,
 }
 
+/// What SMBIOS says of a firmware.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bios {
+    /// Who made it.
+    pub vendor: String,
+    /// Its version.
+    pub version: String,
+    /// When it was made, as its maker writes dates.
+    pub date: String,
+}
+
 /// A network card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Card {
     /// What it is, as a lab file has it.
     #[serde(flatten)]
@@ -66,7 +80,7 @@ pub struct Card {
 }
 
 /// A disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Drive {
     /// What it is, as a lab file has it.
     #[serde(flatten)]
@@ -76,7 +90,7 @@ pub struct Drive {
 }
 
 /// A node's BMC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Controller {
     /// Its address in the lab.
     pub address: Ipv4Addr,
@@ -93,7 +107,7 @@ pub struct Controller {
 }
 
 /// A sensor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sensor {
     /// Its number.
     pub number: u8,
@@ -101,22 +115,26 @@ pub struct Sensor {
     pub name: String,
     /// Its type, as a profile spells it.
     pub kind: String,
-    /// What it shows when the node is on, with its unit; none for one without a value.
+    /// What it shows when the node is on; none for one without a value.
     pub nominal: Option<String>,
+    /// The unit of that.
+    pub unit: Option<String>,
 }
 
 impl Inspection {
-    /// Everything about `node` of `lab`, and of the machine that it is when the lab is up.
+    /// Everything about `node` of `lab`, and of the machine that it is when the lab is up: how far
+    /// its boot has come, too.
     #[must_use]
-    pub fn of(lab: &Lab, node: &Node, runs: Option<&power::Node>) -> Self {
+    pub fn of(lab: &Lab, node: &Node, runs: Option<&power::Node>, stage: Option<Stage>) -> Self {
         let (profile, bios) = (&node.profile, &node.profile.bios);
         let (major, minor) = profile.bmc.firmware;
         let sensors = profile.sensors.iter().map(|sensor| {
-            let (kind, nominal) = match &sensor.kind {
-                SensorKind::Discrete(kind) => (kind.to_string(), None),
+            let (kind, nominal, unit) = match &sensor.kind {
+                SensorKind::Discrete(kind) => (kind.to_string(), None, None),
                 SensorKind::Analog(analog) => {
                     let (value, unit) = (Thousandths(analog.on), analog.quantity.unit());
-                    (analog.quantity.to_string(), Some(format!("{value} {unit}")))
+                    let kind = analog.quantity.to_string();
+                    (kind, Some(value.to_string()), Some(unit.to_string()))
                 }
             };
             Sensor {
@@ -124,12 +142,14 @@ impl Inspection {
                 name: sensor.name.clone(),
                 kind,
                 nominal,
+                unit,
             }
         });
         Self {
             node: node.name.clone(),
             lab: lab.name.clone(),
             power: runs.map(power::Node::power),
+            stage,
             profile: profile.name.clone(),
             identity: node.identity.clone(),
             cpus: node.cpus,
@@ -152,7 +172,11 @@ impl Inspection {
             tpm: node.tpm,
             secure_boot: node.secure_boot,
             firmware: node.firmware.to_string(),
-            bios: [&bios.vendor, &bios.version, &bios.date].map(String::clone),
+            bios: Bios {
+                vendor: bios.vendor.clone(),
+                version: bios.version.clone(),
+                date: bios.date.clone(),
+            },
             bmc: Controller {
                 address: node.address,
                 published: node.bmc.publish,
@@ -193,6 +217,9 @@ impl fmt::Display for Inspection {
             Some(power) => line("Power", &power)?,
             None => line("Power", &"the lab is not up")?,
         }
+        if let Some(stage) = self.stage {
+            line("Boot stage", &stage)?;
+        }
         line("Profile", &self.profile)?;
         line("Manufacturer", &identity.manufacturer)?;
         line("Product", &identity.product)?;
@@ -232,7 +259,11 @@ impl fmt::Display for Inspection {
             }
             line(&key, &text)?;
         }
-        let [vendor, version, date] = &self.bios;
+        let Bios {
+            vendor,
+            version,
+            date,
+        } = &self.bios;
         let secure = if self.secure_boot {
             ", Secure Boot"
         } else {
@@ -258,8 +289,9 @@ impl fmt::Display for Inspection {
         writeln!(f, "Sensors")?;
         for sensor in &self.sensors {
             let nominal = sensor.nominal.as_deref().unwrap_or_default();
+            let unit = sensor.unit.as_deref().unwrap_or_default();
             let row = format!(
-                "  {:>3} {:<16}  {:<13} {nominal}",
+                "  {:>3} {:<16}  {:<13} {nominal} {unit}",
                 sensor.number, sensor.name, sensor.kind
             );
             writeln!(f, "{}", row.trim_end())?;

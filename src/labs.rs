@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use nix::sys::statfs::{NSFS_MAGIC, statfs};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::client::Client;
@@ -20,22 +21,25 @@ use crate::supervisor::protocol::{Member, Request};
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A lab, as far as this host knows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Found {
     /// Its name.
     pub name: Name,
     /// What it is up to.
     pub state: LabState,
     /// Since when, in milliseconds after 1970-01-01 UTC, where that is known.
+    #[serde(with = "crate::json::time::maybe")]
+    #[schemars(with = "Option<crate::json::time::Time>")]
     pub since: Option<u64>,
     /// Its members, if it runs and this user may ask it.
     pub members: Option<Vec<Member>>,
-    /// What its state directory has on the disk, in bytes.
+    /// What its state directory has on the disk.
+    #[serde(rename = "disk_bytes")]
     pub disk: u64,
 }
 
 /// What a lab is up to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LabState {
     /// It runs.

@@ -23,6 +23,7 @@ pub mod image;
 pub mod import;
 pub mod inspect;
 pub mod journal;
+pub mod json;
 pub mod kernel;
 pub mod lab;
 pub mod labs;

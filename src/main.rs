@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use nsplay::cli::Command;
-use nsplay::{command, examples, supervisor, ui};
+use nsplay::{command, examples, json, supervisor, ui};
 
 fn main() -> ExitCode {
-    let cli = examples::parse();
+    let (cli, json) = examples::parse();
     let level = if cli.verbose {
         tracing::Level::DEBUG
     } else {
@@ -34,6 +34,10 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             ui::failure(&failure);
+            if json {
+                // It has been told; who takes JSON and has gone is no error.
+                let _ = ui::json_line(&json::Error::from(&failure));
+            }
             ExitCode::from(failure.code)
         }
     }

@@ -12,6 +12,7 @@ use crate::error::Failure;
 use crate::event::{Event, What};
 use crate::fetch::Progress;
 use crate::journal;
+use crate::json::{self, Document};
 use crate::lab::Stage;
 use crate::supervisor::protocol::{Member, State};
 
@@ -35,10 +36,19 @@ pub fn bytes(bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// What has no JSON.
-pub fn json(value: &impl serde::Serialize) -> Result<u8, Failure> {
-    let json = serde_json::to_string_pretty(value);
-    let json = json.map_err(|error| Failure::failed(error.to_string()))?;
-    data(&format!("{json}\n"));
+pub fn json(document: &impl Document) -> Result<u8, Failure> {
+    let text = json::pretty(document);
+    data(&text.map_err(|error| Failure::failed(error.to_string()))?);
+    Ok(0)
+}
+
+/// Prints JSON on one line, of which more may follow.
+///
+/// # Errors
+/// What has no JSON.
+pub fn json_line(document: &impl Document) -> Result<u8, Failure> {
+    let text = json::line(document);
+    data(&text.map_err(|error| Failure::failed(error.to_string()))?);
     Ok(0)
 }
 
@@ -197,6 +207,12 @@ impl Printer {
         }
     }
 
+    /// Prints one event as a line of JSON.
+    pub fn json(&mut self, event: &Event) {
+        // Names, words and numbers: there is nothing in it that has no JSON.
+        let _ = json_line(event);
+    }
+
     fn mark(&self, mark: &str, text: &str) {
         let colour = match mark {
             "!" => 31,
@@ -345,11 +361,6 @@ pub fn findings(findings: &[Finding]) {
             data(&format!("{:10}{:width$}  {}\n", "", "", mend.command));
         }
     }
-}
-
-/// Prints a value as one line of JSON, of which more follow.
-pub fn json_line(value: &impl serde::Serialize) {
-    data(&format!("{}\n", serde_json::json!(value)));
 }
 
 /// Whether standard output is a terminal.

@@ -1,5 +1,6 @@
 //! What `nsplay bmc` asks of a BMC, and what it is told.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::Fault;
@@ -45,7 +46,7 @@ pub enum Ask {
 }
 
 /// What a sensor shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reading {
     /// Its number.
     pub number: u8,

@@ -27,9 +27,14 @@ impl Summary {
         let began = *self.began.get_or_insert(frame.at);
         // A packet of another link may have come a little earlier, and be taken later.
         let after = frame.at.saturating_sub(began).as_secs_f64();
-        let words = self.words(frame.bytes);
-        let words = words.unwrap_or_else(|| format!("{} bytes", frame.length));
+        let words = self.text(frame);
         format!("{after:>11.6} {link:<width$} {words}\n")
+    }
+
+    /// What a packet is.
+    pub fn text(&mut self, frame: &Frame) -> String {
+        let words = self.words(frame.bytes);
+        words.unwrap_or_else(|| format!("{} bytes", frame.length))
     }
 
     fn words(&mut self, bytes: &[u8]) -> Option<String> {

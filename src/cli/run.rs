@@ -30,6 +30,9 @@ pub struct Run {
     /// The file that receives the outcome as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Print JSON: what came of it; what the command prints goes to standard error
+    #[arg(long)]
+    pub json: bool,
     /// The command and its arguments; it finds the lab in its environment: NSPLAY_LAB,
     /// NSPLAY_NODES, NSPLAY_SSH_KEY, NSPLAY_NODE1_BMC_HOST and more
     #[arg(last = true, required = true, value_name = "CMD")]

@@ -27,6 +27,9 @@ pub struct Wait {
     /// How long at most, such as 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     pub timeout: Duration,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay why`.
@@ -69,6 +72,9 @@ pub struct Screenshot {
     /// Print the text that the screen shows instead, where it is in text mode
     #[arg(long, conflicts_with = "file")]
     pub text: bool,
+    /// Print JSON: what was written, or the lines
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay keys`.
@@ -80,6 +86,9 @@ pub struct Keys {
     /// What is typed: text, in which `<enter>`, `<f12>` and `<ctrl-alt-delete>` are keys
     #[arg(required = true, value_name = "KEYS")]
     pub keys: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay vnc`.
@@ -88,6 +97,9 @@ pub struct Vnc {
     /// The node; may be left out when the lab has one
     #[arg(value_parser = Name::new)]
     pub node: Option<Name>,
+    /// Print JSON: where the screen is; no viewer is started
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nsplay timeline`.

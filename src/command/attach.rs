@@ -3,7 +3,8 @@
 use crate::cli;
 use crate::client::Client;
 use crate::error::Failure;
-use crate::lab::Name;
+use crate::json::{Attached, Detached};
+use crate::lab::{Name, network};
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Reply, Request};
 use crate::ui;
@@ -20,23 +21,39 @@ pub fn attach(options: &cli::Way, lab: &Name) -> Result<u8, Failure> {
             "`nsplay exec fabric -- CMD` runs a command of this host inside the lab's network",
         ));
     }
+    let mut printed = Ok(0);
     Client::to_lab(&dir, &Request::Attach { network })?.replies(|reply| {
-        if let Reply::Attached { address, link } = reply {
-            ui::data(&format!("{address} {link}\n"));
+        let Reply::Attached { address, link } = reply else {
+            return;
+        };
+        if !options.json {
+            return ui::data(&format!("{address} {link}\n"));
         }
+        let network = options.network.clone().unwrap_or_else(network::main);
+        printed = ui::json(&Attached {
+            lab: lab.clone(),
+            network,
+            address,
+            link,
+        });
     })?;
-    Ok(0)
+    printed
 }
 
 /// Takes the host off a network of the lab, or off all.
 pub fn detach(options: &cli::Way, lab: &Name) -> Result<u8, Failure> {
     let network = options.network.clone();
+    let mut printed = Ok(0);
     Client::to_lab(&RunDir::new(lab), &Request::Detach { network })?.replies(|reply| {
-        if let Reply::Detached { networks } = reply
-            && networks.is_empty()
-        {
+        let Reply::Detached { networks } = reply else {
+            return;
+        };
+        if options.json {
+            let lab = lab.clone();
+            printed = ui::json(&Detached { lab, networks });
+        } else if networks.is_empty() {
             ui::status("this host was on no such network");
         }
     })?;
-    Ok(0)
+    printed
 }

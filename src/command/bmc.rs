@@ -4,6 +4,7 @@ use crate::bmc::ask::{Ask, Reading};
 use crate::cli;
 use crate::client::Client;
 use crate::error::Failure;
+use crate::json::{self, BmcAct, Sensors};
 use crate::lab::Name;
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Reply, Request};
@@ -11,19 +12,51 @@ use crate::ui;
 
 /// Asks a node's BMC for what is not on iron: a sensor's value, an event, their end.
 pub fn run(options: &cli::Bmc, lab: &Name) -> Result<u8, Failure> {
-    let (node, ask, json) = match options {
+    let (node, ask, json) = asked(options)?;
+    let act = act(&ask);
+    let request = Request::Bmc {
+        node: node.clone(),
+        ask,
+    };
+    let mut printed = Ok(0);
+    let mut act = act.filter(|_| json);
+    Client::to_lab(&RunDir::new(lab), &request)?.replies(|reply| match reply {
+        Reply::Sensors { readings } if json => {
+            let (node, sensors) = (node.clone(), readings);
+            printed = ui::json(&Sensors { node, sensors });
+        }
+        Reply::Sensors { readings } => table(&readings),
+        Reply::Faults { faults } if json => act = Some(BmcAct::Faults { faults }),
+        Reply::Faults { faults } => {
+            faults
+                .iter()
+                .for_each(|fault| ui::data(&format!("{fault}\n")));
+        }
+        _ => {}
+    })?;
+    if let Some(act) = act {
+        let node = node.clone();
+        printed = ui::json(&json::Bmc { node, act });
+    }
+    printed
+}
+
+/// Whom the options ask for what, and whether the answer is to be JSON.
+fn asked(options: &cli::Bmc) -> Result<(&Name, Ask, bool), Failure> {
+    Ok(match options {
         cli::Bmc::Set {
             node,
             sensor,
             value,
             over,
+            json,
         } => {
             let set = Ask::Set {
                 sensor: sensor.clone(),
                 value: value.clone(),
                 over_ms: over.map(|seconds| (seconds * 1000.0) as u64),
             };
-            (node, set, false)
+            (node, set, *json)
         }
         cli::Bmc::Event {
             node,
@@ -31,6 +64,7 @@ pub fn run(options: &cli::Bmc, lab: &Name) -> Result<u8, Failure> {
             event,
             deassert,
             raw,
+            json,
         } => {
             let ask = match (sensor, event, raw) {
                 (_, _, Some(bytes)) => Ask::Raw {
@@ -46,36 +80,58 @@ pub fn run(options: &cli::Bmc, lab: &Name) -> Result<u8, Failure> {
                     return Err(Failure::refused("which event?", hint));
                 }
             };
-            (node, ask, false)
+            (node, ask, *json)
         }
-        cli::Bmc::Fault { node, fault, lasts } => {
+        cli::Bmc::Fault {
+            node,
+            fault,
+            lasts,
+            json,
+        } => {
             let ask = Ask::Fault {
                 fault: *fault,
                 lasts_ms: lasts.map(|seconds| (seconds * 1000.0) as u64),
             };
-            (node, ask, false)
+            (node, ask, *json)
         }
-        cli::Bmc::Clear { node } => (node, Ask::Clear, false),
+        cli::Bmc::Clear { node, json } => (node, Ask::Clear, *json),
         cli::Bmc::Sensors { node, json } => (node, Ask::Sensors, *json),
-    };
-    let node = node.clone();
-    let mut failed = None;
-    Client::to_lab(&RunDir::new(lab), &Request::Bmc { node, ask })?.replies(
-        |reply| match reply {
-            Reply::Sensors { readings } if json => match serde_json::to_string_pretty(&readings) {
-                Ok(text) => ui::data(&format!("{text}\n")),
-                Err(error) => failed = Some(Failure::failed(error.to_string())),
-            },
-            Reply::Sensors { readings } => table(&readings),
-            Reply::Faults { faults } => {
-                faults
-                    .iter()
-                    .for_each(|fault| ui::data(&format!("{fault}\n")));
-            }
-            _ => {}
+    })
+}
+
+/// What is done to a BMC; none for a question.
+fn act(ask: &Ask) -> Option<BmcAct> {
+    Some(match ask.clone() {
+        Ask::Set {
+            sensor,
+            value,
+            over_ms,
+        } => BmcAct::Set {
+            sensor,
+            value,
+            over_ms,
         },
-    )?;
-    failed.map_or(Ok(0), Err)
+        Ask::Event {
+            sensor,
+            event,
+            asserted,
+        } => BmcAct::Event {
+            sensor: Some(sensor),
+            event,
+            asserted,
+        },
+        Ask::Raw { bytes } => BmcAct::Event {
+            sensor: None,
+            event: bytes,
+            asserted: true,
+        },
+        Ask::Fault {
+            fault: Some(fault),
+            lasts_ms,
+        } => BmcAct::Fault { fault, lasts_ms },
+        Ask::Clear => BmcAct::Clear,
+        Ask::Fault { fault: None, .. } | Ask::Sensors => return None,
+    })
 }
 
 fn table(readings: &[Reading]) {

@@ -1,10 +1,9 @@
 //! `nsplay boot`.
 
-use serde_json::json;
-
 use crate::cli::{self, BootChoice};
 use crate::client::Client;
 use crate::error::Failure;
+use crate::json;
 use crate::lab::Name;
 use crate::node::boot::Choice;
 use crate::rundir::RunDir;
@@ -24,15 +23,21 @@ pub fn run(options: &cli::Boot, lab: &Name) -> Result<u8, Failure> {
     });
     let node = options.node.clone();
     let request = Request::Boot { node, change };
+    let mut printed = Ok(0);
     Client::to_lab(&RunDir::new(lab), &request)?.replies(|reply| {
         let Reply::Boot { order, chosen } = reply else {
             return;
         };
-        let order: Vec<String> = order.iter().map(ToString::to_string).collect();
         if options.json {
-            let json = json!({ "node": options.node, "order": order, "chosen": chosen });
-            return ui::data(&format!("{json}\n"));
+            let node = options.node.clone();
+            printed = ui::json(&json::Boot {
+                node,
+                order,
+                chosen,
+            });
+            return;
         }
+        let order: Vec<String> = order.iter().map(ToString::to_string).collect();
         let chosen = chosen.unwrap_or_else(|| "as the lab file says".to_owned());
         ui::data(&format!(
             "{}: {} ({chosen})\n",
@@ -40,5 +45,5 @@ pub fn run(options: &cli::Boot, lab: &Name) -> Result<u8, Failure> {
             order.join(", ")
         ));
     })?;
-    Ok(0)
+    printed
 }

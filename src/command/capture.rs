@@ -18,6 +18,7 @@ use crate::capture::{self, CaptureFile};
 use crate::cli;
 use crate::client::not_up;
 use crate::error::Failure;
+use crate::json::{self, Captured, Packet};
 use crate::kernel::netns;
 use crate::kernel::packet::{Frame, Instruction, LONGEST, PacketSocket};
 use crate::kernel::user;
@@ -28,6 +29,12 @@ use crate::ui;
 
 /// Shows or writes the packets of links of the lab until enough have come, or the lab ends.
 pub fn run(options: &cli::Capture, lab: &Name) -> Result<u8, Failure> {
+    if options.json && options.write.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::refused(
+            "packets and JSON cannot both go to standard output",
+            "name a file for the packets, or leave out --json or --write",
+        ));
+    }
     let dir = RunDir::new(lab);
     let supervisor = dir.supervisor().ok_or_else(|| not_up(&dir))?;
     enter(&dir, &supervisor).map_err(|error| Failure::io("enter the lab", &error))?;
@@ -44,7 +51,7 @@ pub fn run(options: &cli::Capture, lab: &Name) -> Result<u8, Failure> {
     let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = links.into_iter().map(|link| link.shown).collect();
     let mut capture = Capture {
-        to: Output::open(options.write.as_deref(), &names)?,
+        to: Output::open(options, &names)?,
         names,
         sockets,
         ends: Ends {
@@ -66,6 +73,19 @@ pub fn run(options: &cli::Capture, lab: &Name) -> Result<u8, Failure> {
         .iter()
         .filter_map(|one| one.lost().ok())
         .sum();
+    let ended = match ended {
+        // A reader that has gone (`nsplay capture | head`) is no error.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(fail(error)),
+        Ok(()) | Err(_) => options.write.clone().filter(|_| options.json),
+    };
+    if let Some(file) = ended {
+        return ui::json(&Captured {
+            file,
+            links: capture.names,
+            packets: capture.taken,
+            lost: lost.into(),
+        });
+    }
     let lost = match lost {
         0 => String::new(),
         lost => format!(", {lost} lost"),
@@ -74,11 +94,7 @@ pub fn run(options: &cli::Capture, lab: &Name) -> Result<u8, Failure> {
         Some(file) if file != Path::new("-") => format!(" in {}", file.display()),
         Some(_) | None => String::new(),
     };
-    match ended {
-        // A reader that has gone (`nsplay capture | head`) is no error.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(fail(error)),
-        _ => ui::status(&format!("{} packets{lost}{to}", capture.taken)),
-    }
+    ui::status(&format!("{} packets{lost}{to}", capture.taken));
     Ok(0)
 }
 
@@ -234,14 +250,19 @@ fn compile(words: &[String]) -> Result<Vec<Instruction>, Failure> {
 enum Output {
     /// Lines on standard output.
     Lines(Summary),
+    /// Lines of JSON there.
+    Json(Summary),
     /// A capture file.
     File(CaptureFile<Box<dyn Write>>),
 }
 
 impl Output {
-    fn open(file: Option<&Path>, names: &[String]) -> Result<Self, Failure> {
-        let Some(file) = file else {
-            return Ok(Self::Lines(Summary::default()));
+    fn open(options: &cli::Capture, names: &[String]) -> Result<Self, Failure> {
+        let Some(file) = options.write.as_deref() else {
+            return Ok(match options.json {
+                true => Self::Json(Summary::default()),
+                false => Self::Lines(Summary::default()),
+            });
         };
         let io = |error: io::Error| Failure::io(format_args!("write {}", file.display()), &error);
         let to: Box<dyn Write> = match file.to_str() {
@@ -360,6 +381,15 @@ impl Capture {
 fn take(to: &mut Output, names: &[String], link: usize, frame: &Frame) -> io::Result<()> {
     match to {
         Output::File(file) => file.add(link, frame),
+        Output::Json(summary) => {
+            let packet = Packet {
+                at: u64::try_from(frame.at.as_millis()).unwrap_or(u64::MAX),
+                link: names[link].clone(),
+                length_bytes: frame.length,
+                text: summary.text(frame),
+            };
+            ui::bytes(json::line(&packet)?.as_bytes())
+        }
         Output::Lines(summary) => {
             let width = names.iter().map(String::len).max().unwrap_or_default();
             ui::bytes(summary.line(&names[link], width, frame).as_bytes())

@@ -8,8 +8,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::{preflight, up};
 use crate::client::Client;
-use crate::diff::{Diff, diff};
-use crate::error::{FAILED, Failure, Problem};
+use crate::diff::{Diff, Edit, diff};
+use crate::error::{Cause, FAILED, Failure, Problem};
 use crate::event::What;
 use crate::host::tools::Tools;
 use crate::kernel::{mount, passing};
@@ -32,14 +32,17 @@ pub struct Wanted<'w> {
     pub tools: &'w Tools,
     /// Where it runs.
     pub dir: &'w RunDir,
+    /// Whether standard output is for JSON.
+    pub json: bool,
 }
 
 impl Wanted<'_> {
-    /// Changes the running lab into this one; none when there is no running lab.
+    /// Changes the running lab into this one, and says what was done; none when there is no running
+    /// lab.
     ///
     /// # Errors
     /// What cannot be changed, before anything is touched; and what did not succeed.
-    pub fn apply(&self) -> Result<Option<u8>, Failure> {
+    pub fn apply(&self) -> Result<Option<Vec<Edit>>, Failure> {
         for _ in 0..ATTEMPTS {
             let Some(snapshot) = self.running()? else {
                 return Ok(None);
@@ -50,14 +53,15 @@ impl Wanted<'_> {
                 self.write_keys(&snapshot)?;
                 let name = self.dir.lab();
                 ui::status(&format!("lab `{name}` is up, and is what its file says"));
-                return Ok(Some(0));
+                return Ok(Some(Vec::new()));
             }
             let descriptors = descriptors(&snapshot.plan, &new, &diff)?;
             ui::status(diff.to_string().trim_end());
             let Some(outcomes) = self.ask(&snapshot, descriptors)? else {
                 continue;
             };
-            return told(&outcomes).map(Some);
+            told(&outcomes)?;
+            return Ok(Some(outcomes.into_iter().map(|done| done.edit).collect()));
         }
         Err(Failure::failed(format!(
             "lab `{}` was changed by others each time that this was to change it; nothing was done",
@@ -143,6 +147,7 @@ impl Wanted<'_> {
                 }
                 Some(Reply::Event(event)) => match &event.what {
                     What::Note { text } if text.starts_with(DONE) => {}
+                    What::Log { .. } if self.json => {}
                     _ => printer.event(&event),
                 },
                 Some(Reply::Changed { outcomes }) => return Ok(Some(outcomes)),
@@ -210,7 +215,7 @@ fn descriptors(old: &Plan, new: &Plan, diff: &Diff) -> Result<Vec<OwnedFd>, Fail
 }
 
 /// Says what of a change did not succeed.
-fn told(outcomes: &[Outcome]) -> Result<u8, Failure> {
+fn told(outcomes: &[Outcome]) -> Result<(), Failure> {
     let problems = outcomes.iter().filter_map(|outcome| {
         let why = outcome.failed.as_ref()?;
         Some(Problem {
@@ -220,7 +225,7 @@ fn told(outcomes: &[Outcome]) -> Result<u8, Failure> {
     });
     let mut problems: Vec<Problem> = problems.collect();
     if problems.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let done = outcomes.iter().filter(|outcome| outcome.failed.is_none());
     let done: Vec<String> = done.map(|done| format!("\n  {}", done.edit)).collect();
@@ -234,5 +239,6 @@ fn told(outcomes: &[Outcome]) -> Result<u8, Failure> {
     Err(Failure {
         problems,
         code: FAILED,
+        cause: Cause::Other,
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::cli;
 use crate::error::Failure;
+use crate::json;
 use crate::lab::{Name, file};
 use crate::ui;
 
@@ -12,6 +13,11 @@ pub fn run(options: &cli::Config, project: Option<&Name>) -> Result<u8, Failure>
         return Ok(0);
     }
     let lab = super::lab(&options.lab, project)?;
-    ui::data(&file::render(&lab));
+    let text = file::render(&lab);
+    if options.json {
+        let lab = toml::from_str(&text).map_err(|error| Failure::failed(error.to_string()))?;
+        return ui::json(&json::Config { lab });
+    }
+    ui::data(&text);
     Ok(0)
 }

@@ -3,11 +3,10 @@
 use std::io::{self, BufRead, IsTerminal};
 use std::process::Command;
 
-use serde_json::json;
-
 use crate::cli;
 use crate::doctor::{Facts, Finding, Level, examine};
 use crate::error::{FAILED, Failure};
+use crate::json::Doctor;
 use crate::ui;
 
 /// Prints what this host lacks; with `--fix` mends it.
@@ -32,7 +31,8 @@ pub fn run(options: &cli::Doctor) -> Result<u8, Failure> {
         .iter()
         .all(|finding| finding.level != Level::Missing);
     if options.json {
-        ui::json(&json!({ "labs_run": runs, "findings": findings }))?;
+        let labs_run = runs;
+        ui::json(&Doctor { labs_run, findings })?;
     }
     Ok(if runs { 0 } else { FAILED })
 }

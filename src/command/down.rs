@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::client::Client;
 use crate::error::Failure;
+use crate::json::Down;
 use crate::kernel::clone::pidfd_send_signal;
 use crate::lab::Name;
 use crate::rundir::{RunDir, Supervisor};
@@ -30,16 +31,25 @@ pub(super) const LET_GO: Duration = Duration::from_secs(30);
 pub(super) const AGAIN: Duration = Duration::from_millis(1);
 
 /// Takes a lab down, whatever state it is in; a lab that is not there is down.
-pub fn run(lab: &Name) -> Result<u8, Failure> {
+pub fn run(json: bool, lab: &Name) -> Result<u8, Failure> {
     let dir = RunDir::new(lab);
-    if !dir.exists() {
-        ui::status(&format!("lab `{lab}` is not up"));
-        return Ok(0);
+    let (began, was_up) = (Instant::now(), dir.exists());
+    if was_up {
+        end(&dir)?;
     }
-    let began = Instant::now();
-    end(&dir)?;
-    let took = began.elapsed().as_secs_f64() * 1000.0;
-    ui::status(&format!("lab `{lab}` is down ({took:.0} ms)"));
+    let took_ms = began.elapsed().as_millis() as u64;
+    if json {
+        let lab = lab.clone();
+        return ui::json(&Down {
+            lab,
+            was_up,
+            took_ms,
+        });
+    }
+    ui::status(&match was_up {
+        true => format!("lab `{lab}` is down ({took_ms} ms)"),
+        false => format!("lab `{lab}` is not up"),
+    });
     Ok(0)
 }
 

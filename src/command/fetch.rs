@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Fetch, FileOptions};
-use crate::error::{FAILED, Failure, Problem};
-use crate::fetch::Fetcher;
+use crate::error::{Cause, FAILED, Failure, Problem};
+use crate::fetch::{Fetcher, Progress};
+use crate::json;
 use crate::lab::{Lab, Name, Root};
 use crate::ui::{self, Download};
 
@@ -19,15 +20,32 @@ pub fn run(options: &Fetch, project: Option<&Name>) -> Result<u8, Failure> {
         port_offset: 0,
     };
     let lab = super::lab(&files, project)?;
-    if lab.fetch.is_empty() {
+    if lab.fetch.is_empty() && !options.json {
         ui::status(&format!("lab `{}` needs nothing from elsewhere", lab.name));
         return Ok(0);
+    }
+    let mut fetched = json::Fetch {
+        lab: lab.name.clone(),
+        folder: folder(&lab).map(Path::to_owned),
+        files: Vec::new(),
+    };
+    if lab.fetch.is_empty() {
+        return ui::json(&fetched);
     }
     let fetcher = Fetcher::new(folder(&lab).ok_or_else(|| Failure::all(vec![no_folder(&lab)]))?);
     let mut problems = Vec::new();
     for payload in &lab.fetch {
         let mut download = Download::of(&payload.to);
-        if let Err(error) = fetcher.fetch(payload, &mut |progress| download.is_at(progress)) {
+        let mut was_there = false;
+        let done = fetcher.fetch(payload, &mut |progress| {
+            was_there |= matches!(progress, Progress::There);
+            download.is_at(progress);
+        });
+        fetched.files.push(json::Fetched {
+            file: payload.to.clone(),
+            was_there,
+        });
+        if let Err(error) = done {
             download.ends();
             problems.push(Problem {
                 hint: Some(error.hint()),
@@ -36,10 +54,12 @@ pub fn run(options: &Fetch, project: Option<&Name>) -> Result<u8, Failure> {
         }
     }
     match problems.is_empty() {
+        true if options.json => ui::json(&fetched),
         true => Ok(0),
         false => Err(Failure {
             problems,
             code: FAILED,
+            cause: Cause::Other,
         }),
     }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::cli;
 use crate::error::Failure;
-use crate::{examples, ui};
+use crate::{examples, json, ui};
 
-/// Prints completions, or writes manual pages.
+/// Prints completions, or writes manual pages or schemas.
 pub fn run(verb: &cli::Generate) -> Result<u8, Failure> {
     match verb {
         cli::Generate::Completions { shell } => {
@@ -26,6 +26,7 @@ pub fn run(verb: &cli::Generate) -> Result<u8, Failure> {
         cli::Generate::Man {
             folder: Some(folder),
         } => write_pages(folder)?,
+        cli::Generate::Schemas { folder } => write_schemas(folder)?,
     }
     Ok(0)
 }
@@ -38,6 +39,23 @@ fn visible() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .args(whole.get_arguments().cloned())
         .subcommands(verbs.cloned())
+}
+
+/// Writes the schema of each document.
+fn write_schemas(folder: &Path) -> Result<(), Failure> {
+    let shown = folder.display();
+    fs::create_dir_all(folder)
+        .map_err(|error| Failure::io(format_args!("make folder {shown}"), &error))?;
+    for document in json::DOCUMENTS {
+        let file = folder.join(format!("{}.schema.json", document.name));
+        fs::write(&file, (document.schema)())
+            .map_err(|error| Failure::io(format_args!("write {}", file.display()), &error))?;
+    }
+    ui::status(&format!(
+        "the schemas of {} documents are in {shown}",
+        json::DOCUMENTS.len()
+    ));
+    Ok(())
 }
 
 /// Writes a page for nsplay, and one for each verb.

@@ -6,6 +6,7 @@ use crate::cli;
 use crate::client::Client;
 use crate::error::Failure;
 use crate::graph::Graph;
+use crate::json;
 use crate::lab::Name;
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Member, Request};
@@ -15,6 +16,9 @@ use crate::ui;
 pub fn run(options: &cli::Graph, project: Option<&Name>) -> Result<u8, Failure> {
     let lab = super::lab(&options.lab, project)?;
     let members = running(&RunDir::new(&lab.name));
+    if options.json {
+        return ui::json(&json::Graph::of(&lab, members.as_deref()));
+    }
     let graph = Graph::of(&lab, members.as_deref());
     ui::data(&match options.form {
         cli::GraphForm { dot: true, .. } => graph.dot(),

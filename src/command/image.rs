@@ -1,15 +1,19 @@
 //! `nsplay image`.
 
 use crate::cli::Image;
-use crate::error::{Failure, Problem, REFUSED};
+use crate::error::{Cause, Failure, Problem, REFUSED};
 use crate::host::places::Places;
 use crate::host::tools::IMAGE;
 use crate::image::{self, Options};
-use crate::{supervisor, ui};
+use crate::{json, supervisor, ui};
 
 /// Builds the image.
 pub fn run(options: &Image) -> Result<u8, Failure> {
-    let Image::Build { kernel, output } = options;
+    let Image::Build {
+        kernel,
+        output,
+        json,
+    } = options;
     let output = output
         .clone()
         .unwrap_or_else(|| Places::of_caller().state.join(IMAGE));
@@ -22,8 +26,22 @@ pub fn run(options: &Image) -> Result<u8, Failure> {
                 hint: error.hint(),
             }],
             code: REFUSED,
+            cause: Cause::Other,
         },
     )?;
+    if *json {
+        return ui::json(&json::Image {
+            folder: wanted.output,
+            kernel: built.kernel,
+            modules: built.modules,
+            missing_modules: built.missing,
+            busybox: built.busybox,
+            programs: built.programs,
+            missing_programs: built.missing_programs,
+            vmlinuz_bytes: built.vmlinuz_bytes,
+            initrd_bytes: built.initrd_bytes,
+        });
+    }
     ui::status(&format!(
         "kernel {}, {} modules, busybox {}",
         built.kernel,

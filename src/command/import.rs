@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cli;
 use crate::error::{Failure, Problem};
 use crate::import::{self, Error, Import};
-use crate::ui;
+use crate::{json, ui};
 
 type Read = fn(&Import) -> Result<String, Error>;
 
@@ -44,9 +44,15 @@ pub fn run(verb: &cli::Import) -> Result<u8, Failure> {
             hint: error.hint,
         }])
     })?;
-    match &options.output {
-        None => ui::data(&lab),
-        Some(output) => write(output, &lab)?,
+    if let Some(output) = &options.output {
+        write(output, &lab)?;
+    }
+    if options.json {
+        let (output, text) = (options.output.clone(), lab);
+        return ui::json(&json::Import { output, text });
+    }
+    if options.output.is_none() {
+        ui::data(&lab);
     }
     Ok(0)
 }

@@ -28,20 +28,18 @@ pub fn run(options: &cli::Inspect, project: Option<&Name>) -> Result<u8, Failure
         Some(found) => found,
         None => from_file(options, project)?,
     };
-    if options.json {
-        let json = match &found {
-            Found::Node(node) => serde_json::to_string_pretty(node),
-            Found::Service(service) => serde_json::to_string_pretty(service),
-        };
-        let json = json.map_err(|error| Failure::failed(error.to_string()))?;
-        ui::data(&format!("{json}\n"));
-    } else {
-        ui::data(&match found {
-            Found::Node(node) => node.to_string(),
-            Found::Service(service) => service.to_string(),
-        });
+    match &found {
+        Found::Node(node) if options.json => ui::json(&**node),
+        Found::Service(service) if options.json => ui::json(&**service),
+        Found::Node(node) => {
+            ui::data(&node.to_string());
+            Ok(0)
+        }
+        Found::Service(service) => {
+            ui::data(&service.to_string());
+            Ok(0)
+        }
     }
-    Ok(0)
 }
 
 /// What the lab itself says; none when it is not up, or somebody else's.
@@ -68,7 +66,7 @@ fn running(dir: &RunDir, member: &Name) -> Result<Option<Found>, Failure> {
 fn from_file(options: &cli::Inspect, project: Option<&Name>) -> Result<Found, Failure> {
     let (lab, member) = (super::lab(&options.lab, project)?, &options.member);
     if let Some(node) = lab.nodes.iter().find(|node| node.name == *member) {
-        let node = Inspection::of(&lab, node, None);
+        let node = Inspection::of(&lab, node, None, None);
         return Ok(Found::Node(Box::new(node)));
     }
     let names = lab.members();

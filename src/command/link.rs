@@ -1,10 +1,9 @@
 //! `nsplay link`.
 
-use serde_json::json;
-
 use crate::cli::{self, LinkState};
 use crate::client::Client;
 use crate::error::Failure;
+use crate::json::{Cable, Links};
 use crate::lab::Name;
 use crate::node::Link;
 use crate::rundir::RunDir;
@@ -21,20 +20,21 @@ pub fn run(options: &cli::Link, lab: &Name) -> Result<u8, Failure> {
             LinkState::Down => Link::Down,
         }),
     };
+    let mut printed = Ok(0);
     Client::to_lab(&RunDir::new(lab), &request)?.replies(|reply| {
         let Reply::Links { links } = reply else {
             return;
         };
         if options.json {
-            let links = links
-                .iter()
-                .map(|(nic, link)| json!({ "nic": nic, "link": link }));
-            let links: Vec<_> = links.collect();
-            return ui::json_line(&json!({ "node": options.node, "links": links }));
+            let node = options.node.clone();
+            let links = links.into_iter().map(|(nic, link)| Cable { nic, link });
+            let links = links.collect();
+            printed = ui::json(&Links { node, links });
+            return;
         }
         for (nic, link) in links {
             ui::data(&format!("{}: network card {nic} is {link}\n", options.node));
         }
     })?;
-    Ok(0)
+    printed
 }

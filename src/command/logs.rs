@@ -18,8 +18,12 @@ pub fn run(options: &cli::Logs, lab: &Name) -> Result<u8, Failure> {
     let mut printer = Printer::of_log();
     let from = beginning(options.since);
     each(lab, options.follow, |event| {
-        if event.at >= from && wanted(&event, &options.members) {
-            printer.event(&event);
+        if event.at < from || !wanted(&event, &options.members) {
+            return;
+        }
+        match options.json {
+            true => printer.json(&event),
+            false => printer.event(&event),
         }
     })?;
     Ok(0)
@@ -34,11 +38,11 @@ pub fn events(options: &cli::Events, lab: &Name) -> Result<u8, Failure> {
         if event.at < from || !wanted(&event, &options.members) {
             return;
         }
-        match serde_json::to_string(&event) {
+        match (options.json, is_line) {
             // A program may want the lines too; a person has `logs`.
-            Ok(json) if options.json => ui::data(&format!("{json}\n")),
-            Ok(_) | Err(_) if is_line => {}
-            Ok(_) | Err(_) => printer.event(&event),
+            (true, _) => printer.json(&event),
+            (false, true) => {}
+            (false, false) => printer.event(&event),
         }
     })?;
     Ok(0)

@@ -1,6 +1,7 @@
 //! `nsplay ls`.
 
 use crate::error::Failure;
+use crate::json::Ls;
 use crate::labs::{self, Found};
 use crate::ui;
 
@@ -8,7 +9,7 @@ use crate::ui;
 pub fn run(json: bool) -> Result<u8, Failure> {
     let labs = labs::all();
     if json {
-        return ui::json(&labs);
+        return ui::json(&Ls { labs });
     }
     if labs.is_empty() {
         ui::status("there is no lab on this host");

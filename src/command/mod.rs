@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bmc::bank::Bank;
 use crate::cli::{Command, FileOptions};
-use crate::error::{Failure, Problem};
+use crate::error::{Cause, Failure, Problem};
 use crate::lab::file::{self, Origin, ProfileFile, Report, Source};
 use crate::lab::{Lab, Name};
 use crate::supervisor::protocol::Deed;
@@ -61,7 +61,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
     match command {
         Command::Run(options) => run::run(options, project),
         Command::Up(options) => up::run(options, project),
-        Command::Down => down::run(&name()),
+        Command::Down { json } => down::run(*json, &name()),
         Command::Wait(options) => wait::run(options, &name()),
         Command::Why(options) => why::run(options, &name()),
         Command::Events(options) => logs::events(options, &name()),
@@ -146,7 +146,7 @@ fn lab(options: &FileOptions, project: Option<&Name>) -> Result<Lab, Failure> {
     origin.webroot = beside("webroot");
     origin.tftproot = beside("tftproot");
     origin.profiles = profiles(&folders)?;
-    let lab = file::load(&text, &origin).map_err(|report| refuse(&report))?;
+    let lab = file::load(&text, &origin).map_err(refuse)?;
     check_scenarios(&lab)?;
     lab.with_port_offset(options.port_offset)
         .map_err(|error| Failure::refused(error.to_string(), "choose a smaller --port-offset"))
@@ -249,7 +249,7 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn refuse(report: &Report) -> Failure {
+fn refuse(report: Report) -> Failure {
     let problems = report.problems.iter().map(|problem| Problem {
         message: match &problem.place {
             Some(place) => format!("{place}: {}", problem.message),
@@ -257,5 +257,6 @@ fn refuse(report: &Report) -> Failure {
         },
         hint: problem.hint.clone(),
     });
-    Failure::all(problems.collect())
+    let failure = Failure::all(problems.collect());
+    failure.because(Cause::LabFile(report))
 }

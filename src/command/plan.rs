@@ -7,6 +7,7 @@ use crate::error::Failure;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
 use crate::host::unprivileged;
+use crate::json::{self, Difference};
 use crate::lab::{Lab, Name};
 use crate::plan::{Plan, plan};
 use crate::rundir::RunDir;
@@ -18,7 +19,12 @@ pub fn run(options: &cli::Plan, project: Option<&Name>) -> Result<u8, Failure> {
     if options.diff {
         return difference(&options.lab, project, options.json);
     }
-    ui::data(&of(&options.lab, project)?.to_string());
+    let plan = of(&options.lab, project)?;
+    if options.json {
+        let (lab, script) = (plan.lab.name.clone(), plan.to_string());
+        return ui::json(&json::Plan { lab, script });
+    }
+    ui::data(&plan.to_string());
     Ok(0)
 }
 
@@ -47,12 +53,15 @@ fn difference(options: &FileOptions, project: Option<&Name>, json: bool) -> Resu
         lab: &lab,
         tools: &tools,
         dir: &dir,
+        json,
     };
     let diff = wanted.difference()?;
     if json {
-        let json = serde_json::to_string_pretty(&diff)
-            .map_err(|error| Failure::failed(error.to_string()))?;
-        ui::data(&format!("{json}\n"));
+        ui::json(&Difference {
+            lab: lab.name.clone(),
+            networks: diff.networks,
+            changes: diff.edits,
+        })?;
     } else if diff.is_empty() {
         let name = &lab.name;
         ui::status(&format!(

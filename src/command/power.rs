@@ -3,6 +3,7 @@
 use crate::cli::{self, PowerOrder};
 use crate::client::Client;
 use crate::error::Failure;
+use crate::json;
 use crate::lab::Name;
 use crate::node::Order;
 use crate::rundir::RunDir;
@@ -22,10 +23,17 @@ pub fn run(options: &cli::Power, lab: &Name) -> Result<u8, Failure> {
     };
     let node = options.node.clone();
     let request = Request::Power { node, order };
+    let mut printed = Ok(0);
     Client::to_lab(&RunDir::new(lab), &request)?.replies(|reply| {
-        if let Reply::Power { power } = reply {
-            ui::data(&format!("{}: {power}\n", options.node));
+        let Reply::Power { power } = reply else {
+            return;
+        };
+        if options.json {
+            let node = options.node.clone();
+            printed = ui::json(&json::Power { node, order, power });
+            return;
         }
+        ui::data(&format!("{}: {power}\n", options.node));
     })?;
-    Ok(0)
+    printed
 }

@@ -2,17 +2,23 @@
 
 use crate::cli;
 use crate::error::Failure;
+use crate::json::Prune;
 use crate::{labs, ui};
 
 /// Removes what labs left that do not run.
 pub fn run(options: &cli::Prune) -> Result<u8, Failure> {
-    let mut some = false;
+    let mut removed = Vec::new();
     let done = labs::prune(options.disks, |what| {
-        some = true;
-        ui::data(&format!("removed {what}\n"));
+        if !options.json {
+            ui::data(&format!("removed {what}\n"));
+        }
+        removed.push(what);
     });
     done.map_err(|error| Failure::io("remove what is left", &error))?;
-    if !some {
+    if options.json {
+        return ui::json(&Prune { removed });
+    }
+    if removed.is_empty() {
         ui::status("nothing is left of labs that have ended");
     }
     Ok(0)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli;
 use crate::client::Client;
 use crate::error::Failure;
+use crate::json::Ps;
 use crate::lab::Name;
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Member, Request};
@@ -20,7 +21,7 @@ pub fn run(options: &cli::Ps, lab: &Name) -> Result<u8, Failure> {
     let mut known = members(&dir)?;
     if !options.watch {
         if options.json {
-            return ui::json(&known);
+            return ui::json(&document(lab, known));
         }
         ui::data(&ui::members(&known));
         return Ok(0);
@@ -31,7 +32,9 @@ pub fn run(options: &cli::Ps, lab: &Name) -> Result<u8, Failure> {
     loop {
         match (live, changed) {
             (true, _) => screen.show(&ui::members(&known)),
-            (false, true) if options.json => ui::json_line(&known),
+            (false, true) if options.json => {
+                ui::json_line(&document(lab, known.clone()))?;
+            }
             (false, true) => ui::data(&format!("{}\n", ui::members(&known))),
             (false, false) => {}
         }
@@ -43,6 +46,11 @@ pub fn run(options: &cli::Ps, lab: &Name) -> Result<u8, Failure> {
         changed = now != known;
         known = now;
     }
+}
+
+fn document(lab: &Name, members: Vec<Member>) -> Ps {
+    let lab = lab.clone();
+    Ps { lab, members }
 }
 
 fn members(dir: &RunDir) -> Result<Vec<Member>, Failure> {

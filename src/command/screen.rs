@@ -9,6 +9,7 @@ use crate::cli;
 use crate::client::Client;
 use crate::error::Failure;
 use crate::host::programs::Finder;
+use crate::json::{Keys, Screenshot, Vnc};
 use crate::lab::Name;
 use crate::node::keys::{self, Press};
 use crate::rundir::RunDir;
@@ -20,6 +21,13 @@ pub fn shoot(options: &cli::Screenshot, lab: &Name) -> Result<u8, Failure> {
     let (dir, node) = (RunDir::new(lab), &options.node);
     let Some(file) = &options.file else {
         let lines = text(&dir, node)?;
+        if options.json {
+            return ui::json(&Screenshot {
+                node: node.clone(),
+                file: None,
+                lines: Some(lines),
+            });
+        }
         ui::data(
             &lines
                 .iter()
@@ -28,13 +36,26 @@ pub fn shoot(options: &cli::Screenshot, lab: &Name) -> Result<u8, Failure> {
         );
         return Ok(0);
     };
+    if options.json && file.as_os_str() == "-" {
+        return Err(Failure::refused(
+            "a picture and JSON cannot both go to standard output",
+            "name a file for the picture, or leave out --json",
+        ));
+    }
     let png = picture(&dir, node)?;
     match file.as_os_str() == "-" {
         true => ui::bytes(&png).map_err(|error| Failure::io("write the picture", &error))?,
         false => std::fs::write(file, png)
             .map_err(|error| Failure::io(format_args!("write {}", file.display()), &error))?,
     }
-    Ok(0)
+    if !options.json {
+        return Ok(0);
+    }
+    ui::json(&Screenshot {
+        node: node.clone(),
+        file: Some(file.clone()),
+        lines: None,
+    })
 }
 
 /// The text that a node's screen shows.
@@ -103,12 +124,19 @@ pub fn keys(options: &cli::Keys, lab: &Name) -> Result<u8, Failure> {
         })?;
         presses.extend(more);
     }
+    let (node, count) = (options.node.clone(), presses.len());
     let request = Request::Keys {
-        node: options.node.clone(),
+        node: node.clone(),
         keys: presses,
     };
     Client::to_lab(&RunDir::new(lab), &request)?.replies(|_| {})?;
-    Ok(0)
+    match options.json {
+        true => ui::json(&Keys {
+            node,
+            presses: count,
+        }),
+        false => Ok(0),
+    }
 }
 
 /// Spells an address as a viewer wants it.
@@ -173,6 +201,12 @@ pub fn vnc(options: &cli::Vnc, lab: &Name) -> Result<u8, Failure> {
             ),
         ));
     };
+    if options.json {
+        return ui::json(&Vnc {
+            node: node.name.clone(),
+            address: *at,
+        });
+    }
     let finder = Finder::from_env();
     let has_display = ["DISPLAY", "WAYLAND_DISPLAY"]
         .iter()

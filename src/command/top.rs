@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::client::{Client, not_up};
 use crate::error::Failure;
 use crate::host::usage::{Cost, Sample, netns_of};
+use crate::json::Top;
 use crate::lab::Name;
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::Request;
@@ -29,7 +30,9 @@ pub fn run(json: bool, lab: &Name) -> Result<u8, Failure> {
         let now = Sample::take(supervisor.pid).map_err(fail)?;
         let costs = now.costs(&before, &members);
         if json {
-            return ui::json(&costs);
+            let lab = lab.clone();
+            let programs = costs;
+            return ui::json(&Top { lab, programs });
         }
         ui::data(&table(&costs));
         return Ok(0);

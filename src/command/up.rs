@@ -15,12 +15,14 @@ use super::change::Wanted;
 use super::{down, fetch, preflight};
 use crate::cli;
 use crate::client::Client;
+use crate::diff::Edit;
 use crate::error::{FAILED, Failure};
 use crate::event::What;
 use crate::files;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
 use crate::host::unprivileged;
+use crate::json::{self, Raised};
 use crate::kernel::process::close_inherited;
 use crate::lab::{Lab, Moved, Name};
 use crate::plan::{Plan, plan};
@@ -38,20 +40,22 @@ type Begun = (Lab, RunDir, Client, SigSet);
 pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
     let hold = !options.detach;
     let wanted = Wish::read(&options.lab, project)?;
-    let lock = match wanted.claim()? {
+    let lock = match wanted.claim(options.json)? {
         Claim::Lock(lock) => lock,
-        Claim::Changed(code) => return Ok(code),
+        Claim::Changed(changes) if options.json => return tell(&wanted.dir, changes),
+        Claim::Changed(_) => return Ok(0),
     };
     let (lab, dir, client, stops) = wanted.begin(lock, hold)?;
     let stopped =
         stop_on(stops, &client, &dir).map_err(|error| Failure::io("wait for signals", &error))?;
-    let ended = watch(client, hold, &lab, &dir);
+    let ended = watch(client, options, &lab, &dir);
     let signal = stopped();
     match (ended, signal) {
         (_, Some(signal)) => {
             down::end(&dir)?;
             Ok(128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or_default()))
         }
+        (Ok(0), None) if options.json && !hold => told(&dir, Raised::Made, Vec::new()),
         (Ok(code), None) => Ok(code),
         (Err(failure), None) => {
             down::end(&dir)?;
@@ -81,8 +85,8 @@ pub fn held(options: &cli::FileOptions, project: Option<&Name>) -> Result<Begun,
 enum Claim {
     /// There was none: it is for the holder of this lock to make.
     Lock(Lock),
-    /// It ran, and is now as its file says; with this exit code.
-    Changed(u8),
+    /// It ran, and is now as its file says; this was done.
+    Changed(Vec<Edit>),
 }
 
 /// A lab that is to be, and that this host can have.
@@ -128,7 +132,7 @@ impl Wish {
     }
 
     /// Takes the lab's lock, or changes the lab that runs into this one.
-    fn claim(&self) -> Result<Claim, Failure> {
+    fn claim(&self, json: bool) -> Result<Claim, Failure> {
         let Self {
             lab, tools, dir, ..
         } = self;
@@ -137,8 +141,14 @@ impl Wish {
             if let Some(lock) = self.lock()? {
                 return Ok(Claim::Lock(lock));
             }
-            if let Some(code) = (Wanted { lab, tools, dir }).apply()? {
-                return Ok(Claim::Changed(code));
+            let wanted = Wanted {
+                lab,
+                tools,
+                dir,
+                json,
+            };
+            if let Some(changes) = wanted.apply()? {
+                return Ok(Claim::Changed(changes));
             }
             // Who has the lock does not listen yet, or any more.
             if Instant::now() > until {
@@ -247,8 +257,28 @@ pub(super) fn write_known_hosts(dir: &RunDir, lab: &Lab, keys: &Keys) -> io::Res
     }
 }
 
+/// Prints what was done to a lab that ran.
+fn tell(dir: &RunDir, changes: Vec<Edit>) -> Result<u8, Failure> {
+    let outcome = match changes.is_empty() {
+        true => Raised::Unchanged,
+        false => Raised::Changed,
+    };
+    told(dir, outcome, changes)
+}
+
+/// Prints what was done, and what the lab is now, as JSON.
+fn told(dir: &RunDir, outcome: Raised, changes: Vec<Edit>) -> Result<u8, Failure> {
+    ui::json(&json::Up {
+        lab: dir.lab().clone(),
+        outcome,
+        changes,
+        members: Client::to_lab(dir, &Request::Ps)?.members()?,
+    })
+}
+
 /// Shows events until the lab is up, or until it ends.
-fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, Failure> {
+fn watch(mut client: Client, options: &cli::Up, lab: &Lab, dir: &RunDir) -> Result<u8, Failure> {
+    let hold = !options.detach;
     let mut printer = Printer::new();
     loop {
         let reply = client
@@ -259,7 +289,12 @@ fn watch(mut client: Client, hold: bool, lab: &Lab, dir: &RunDir) -> Result<u8, 
                 if let What::Failed { message } = event.what {
                     return Err(Failure::failed(message));
                 }
-                printer.event(&event);
+                match (options.json, &event.what) {
+                    (true, _) if hold => printer.json(&event),
+                    // Standard output is for what comes at the end.
+                    (true, What::Log { .. }) => {}
+                    (true | false, _) => printer.event(&event),
+                }
                 match event.what {
                     What::Up { .. } => introduce(lab, dir),
                     What::Down { .. } => return Ok(FAILED),

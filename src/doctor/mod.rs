@@ -8,13 +8,14 @@ mod judge;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use facts::{Facts, Feature, Folder, Port, Program};
 pub use judge::examine;
 
 /// What was found about one thing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// The thing.
     pub what: String,
@@ -23,15 +24,22 @@ pub struct Finding {
     /// What was seen.
     pub found: String,
     /// What that costs; nothing where all is well.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(serialize_with = "some")]
+    #[schemars(with = "Option<String>")]
     pub cost: String,
     /// The one command that mends it, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mend: Option<Mend>,
 }
 
+/// A text, or null where there is none.
+fn some<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(text)
+        .filter(|text| !text.is_empty())
+        .serialize(serializer)
+}
+
 /// A command that mends something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Mend {
     /// It, for a shell.
     pub command: String,
@@ -40,7 +48,7 @@ pub struct Mend {
 }
 
 /// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// As it should be.

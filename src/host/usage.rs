@@ -7,10 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What one program of a member costs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Cost {
     /// The member.
     pub name: String,
@@ -19,10 +20,12 @@ pub struct Cost {
     /// Its processes.
     pub pids: Vec<i32>,
     /// Percent of one processor, since the sample before.
+    #[serde(rename = "cpu_percent")]
     pub cpu: f64,
     /// Seconds of processors, since its start.
     pub cpu_seconds: f64,
     /// Bytes of memory that it has now (RSS).
+    #[serde(rename = "memory_bytes")]
     pub memory: u64,
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::Name;
@@ -13,17 +14,20 @@ use crate::supervisor::protocol::{Member, State};
 const HIDDEN: &str = "***";
 
 /// A service, as `nsplay inspect` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// The member.
     pub member: Name,
     /// Its lab.
     pub lab: Name,
     /// What it runs: `dnsmasq`, `lighttpd`.
+    #[serde(rename = "runs")]
     pub what: String,
     /// What state it is in; none when the lab is not up.
     pub state: Option<State>,
     /// When it came into that state, in milliseconds after 1970-01-01 UTC.
+    #[serde(with = "crate::json::time::maybe")]
+    #[schemars(with = "Option<crate::json::time::Time>")]
     pub since: Option<u64>,
     /// How often it had to be started again.
     pub restarts: Option<u32>,

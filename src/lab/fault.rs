@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(into = "String", try_from = "String")]
 pub enum Fault {
     /// No request reaches the BMC over the network.
     Unreachable,
@@ -68,6 +68,20 @@ impl FromStr for Fault {
             }
             _ => return Err(unknown()),
         })
+    }
+}
+
+impl From<Fault> for String {
+    fn from(fault: Fault) -> Self {
+        fault.to_string()
+    }
+}
+
+impl TryFrom<String> for Fault {
+    type Error = UnknownFault;
+
+    fn try_from(text: String) -> Result<Self, UnknownFault> {
+        text.parse()
     }
 }
 

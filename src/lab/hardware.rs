@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spelled;
@@ -84,7 +85,7 @@ impl TryFrom<String> for BootDevice {
 }
 
 /// A disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Disk {
     /// Its size in MiB; none for one that is as large as its base.
     pub size_mib: Option<u64>,
@@ -110,7 +111,7 @@ impl Disk {
 }
 
 /// An image that a disk starts from, and that nothing is written to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Base {
     /// The file, absolute.
     pub file: PathBuf,
@@ -119,7 +120,7 @@ pub struct Base {
 }
 
 /// How a disk is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiskBus {
     /// SATA, on the chipset's own controller.
@@ -133,7 +134,7 @@ pub enum DiskBus {
 }
 
 /// The formats of a disk image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageFormat {
     /// The disk's bytes, and nothing else.
@@ -154,7 +155,7 @@ pub struct Kernel {
 }
 
 /// A TPM 2, by its interface to the system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tpm {
     /// Command Response Buffer.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Dhcp, Lab, LinkName, Mac, Name, NicModel, Node, spelled};
@@ -69,7 +70,7 @@ pub enum Ipv6 {
 spelled!(Ipv6 { Off => "false", Ra => "ra", Dhcpv6 => "dhcpv6" });
 
 /// A node's network card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nic {
     /// The network that it is on.
     pub network: Name,
@@ -79,6 +80,15 @@ pub struct Nic {
     pub mac: Mac,
     /// The address that DHCP keeps for it, if any.
     pub ip: Option<Ipv4Addr>,
+}
+
+/// The name of the main network.
+///
+/// # Panics
+/// Never: it is a name.
+#[must_use]
+pub fn main() -> Name {
+    Name::new(MAIN).expect("this is a name")
 }
 
 impl Network {

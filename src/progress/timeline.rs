@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, What};
@@ -14,7 +15,7 @@ const WIDTH: u64 = 36;
 const DETAIL: usize = 60;
 
 /// The boots of a node that a log tells of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline {
     /// The node.
     pub node: Name,
@@ -23,16 +24,18 @@ pub struct Timeline {
 }
 
 /// One boot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Boot {
     /// When it began, in milliseconds after 1970-01-01 UTC.
+    #[serde(with = "crate::json::time")]
+    #[schemars(with = "crate::json::time::Time")]
     pub began: u64,
     /// Its stages, in the order in which they were seen.
     pub stages: Vec<Mark>,
 }
 
 /// A stage of a boot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mark {
     /// The stage.
     pub stage: Stage,

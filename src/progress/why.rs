@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tracker::{Boot, Missing, Protocol};
@@ -22,7 +23,7 @@ const KERNEL_SILENT_MS: u64 = 30_000;
 const LINES: usize = 12;
 
 /// What is wrong, for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
     /// Nothing: its system runs.
@@ -50,13 +51,15 @@ pub enum Problem {
 }
 
 /// Where a boot stands, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// The node.
     pub node: Name,
     /// The stage that it stands at; none for one that was never on.
     pub stage: Option<Stage>,
     /// Since when, in milliseconds after 1970-01-01 UTC.
+    #[serde(with = "crate::json::time::maybe")]
+    #[schemars(with = "Option<crate::json::time::Time>")]
     pub since: Option<u64>,
     /// What is wrong.
     pub problem: Problem,

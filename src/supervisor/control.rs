@@ -253,7 +253,9 @@ fn inspect(desk: &Desk, member: &Name) -> Result<Option<Reply>, String> {
     let plan = desk.lab.plan();
     if let Some(node) = plan.lab.nodes.iter().find(|node| node.name == *member) {
         let runs = desk.lab.0.servers.node(member);
-        let inspection = Inspection::of(&plan.lab, node, runs.as_ref());
+        let boot = desk.lab.0.stages.boot(member).unwrap_or_default();
+        let stage = boot.stage().map(|step| step.stage);
+        let inspection = Inspection::of(&plan.lab, node, runs.as_ref(), stage);
         return Ok(Some(Reply::Inspection(Box::new(inspection))));
     }
     let members = desk.lab.0.board.members();

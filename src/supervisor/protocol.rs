@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bmc::ask::{Ask, Reading};
@@ -151,7 +152,7 @@ pub struct BootChange {
 }
 
 /// What a member can be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deed {
     /// Start what is stopped; nothing when it runs.
@@ -299,35 +300,35 @@ pub struct Outcome {
 }
 
 /// A member of a lab, for `ps`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Its name.
     pub name: Name,
     /// What it runs: `dnsmasq`, `lighttpd`, `qemu`.
+    #[serde(rename = "runs")]
     pub what: String,
     /// What state it is in.
     pub state: State,
     /// Its process as the lab numbers it; none for one that does not answer, and for QEMU.
-    #[serde(default)]
     pub pid: Option<i32>,
     /// Its address.
     pub address: Ipv4Addr,
     /// When it came into that state, in milliseconds after 1970-01-01 UTC.
+    #[serde(with = "crate::json::time")]
+    #[schemars(with = "crate::json::time::Time")]
     pub since: u64,
     /// How often it had to be started again.
     pub restarts: u32,
     /// Where the host reaches it.
     pub published: Vec<SocketAddr>,
     /// Whether its identify light shines.
-    #[serde(default)]
     pub identify: bool,
     /// How far a node's boot has come; none for what is no node, or was never on.
-    #[serde(default)]
     pub stage: Option<Stage>,
 }
 
 /// The state of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Started, but has not answered yet.
@@ -335,6 +336,7 @@ pub enum State {
     /// Answers.
     Ready,
     /// Ended, and is about to be started again.
+    #[serde(rename = "restarting")]
     Waiting,
     /// It ended, and is not started again.
     Ended,

@@ -8,7 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nsplay::event::{Event, What};
+use nsplay::json::{Prints, of_verb};
 use nsplay::lab::Name;
+use serde_json::Value;
+
+use crate::validator;
 
 /// A guest boots in 8 s here; a loaded CI runner has needed ten times as much.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -42,6 +46,43 @@ impl Ran {
             assert!(self.err.contains(word), "{word:?} is not in: {}", self.err);
         }
         self
+    }
+}
+
+impl Ran {
+    /// The documents that a verb with `--json` printed, which are what the verb promises.
+    #[track_caller]
+    pub fn is_json_of(&self, arguments: &[&str]) -> Vec<Value> {
+        let what = format!("nsplay {}", arguments.join(" "));
+        let documents = validator::check(&what, &self.out);
+        let verb = (0..arguments.len()).find_map(|from| of_verb(&arguments[from..]));
+        let promised = match verb {
+            Some(Prints::One(documents)) => documents.to_vec(),
+            Some(Prints::Lines(line, others)) => [&[line], others].concat(),
+            Some(Prints::Nothing(_)) | None => Vec::new(),
+        };
+        let is_of = |document: &Value, name: &str| document["schema"] == format!("nsplay/{name}/1");
+        for document in &documents {
+            let known = promised.iter().chain(&["error"]);
+            let mut known = known.filter(|name| is_of(document, name));
+            assert!(
+                known.next().is_some(),
+                "{what}: of {promised:?}: {document}"
+            );
+        }
+        let told = documents.last();
+        let failed =
+            told.is_some_and(|last| is_of(last, "error") && last["exit_code"] == self.code);
+        // What these two find or run may be bad; they themselves have done what they should.
+        let is_own = !promised.contains(&"doctor") && !promised.contains(&"run");
+        assert!(
+            self.code == 0 || failed || !is_own,
+            "{what}: exit code {}: {}{}",
+            self.code,
+            self.out,
+            self.err
+        );
+        documents
     }
 }
 
@@ -274,9 +315,15 @@ impl Host {
         ran(self.bounded(program).args(arguments))
     }
 
-    /// Runs nsplay to its end.
+    /// Runs nsplay to its end; what it prints as JSON is what its schema says.
+    #[track_caller]
     pub fn nsplay(&self, arguments: &[&str]) -> Ran {
-        self.run(env!("CARGO_BIN_EXE_nsplay"), arguments)
+        let ran = self.run(env!("CARGO_BIN_EXE_nsplay"), arguments);
+        let own = arguments.iter().take_while(|word| **word != "--");
+        if own.clone().any(|word| *word == "--json") {
+            ran.is_json_of(arguments);
+        }
+        ran
     }
 
     /// Runs a shell script to its end.

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::host::Host;
+use crate::validator::check;
 
 /// A lab without guests, which is up at once.
 const SMALL: &str = "node = false\nssh = false\n[web]\nserver = \"busybox\"\n";
@@ -36,7 +37,8 @@ fn labs_are_listed_pruned_watched_and_weighed() {
     let host = Host::new();
     let nsplay = env!("CARGO_BIN_EXE_nsplay");
     let before = host.inventory();
-    assert_eq!(host.nsplay(&["ls", "--json"]).ok().out, "[]\n");
+    let none = json(&host.nsplay(&["ls", "--json"]).ok().out);
+    assert_eq!(none["labs"], Value::Array(Vec::new()));
     assert!(host.nsplay(&["ls"]).ok().err.contains("there is no lab"));
     host.write("small.toml", SMALL);
     for lab in ["one", "dead", "ended"] {
@@ -56,7 +58,7 @@ fn labs_are_listed_pruned_watched_and_weighed() {
         host.shell(&format!("kill -0 {pid}")).code != 0
     });
 
-    let labs = json(&host.nsplay(&["ls", "--json"]).ok().out);
+    let labs = json(&host.nsplay(&["ls", "--json"]).ok().out)["labs"].take();
     let told: Vec<_> = labs
         .as_array()
         .unwrap()
@@ -70,17 +72,17 @@ fn labs_are_listed_pruned_watched_and_weighed() {
         .collect();
     assert_eq!(told, [("dead", "dead"), ("ended", "ended"), ("one", "up")]);
     assert_eq!(labs[2]["members"].as_array().unwrap().len(), 2);
-    assert!(labs[2]["disk"].as_u64().unwrap() > 0, "its log");
+    assert!(labs[2]["disk_bytes"].as_u64().unwrap() > 0, "its log");
     let table = host.nsplay(&["ls"]).ok().out;
     let line = table.lines().find(|line| line.starts_with("one ")).unwrap();
     assert!(line.contains("up") && line.contains(" ago  2 "), "{table}");
 
-    let ps = json(&host.nsplay(&["-p", "one", "ps", "--json"]).ok().out);
+    let ps = json(&host.nsplay(&["-p", "one", "ps", "--json"]).ok().out)["members"].take();
     assert_eq!(
         (ps[0]["name"].as_str(), ps[0]["state"].as_str()),
         (Some("dhcp"), Some("ready"))
     );
-    let costs = json(&host.nsplay(&["-p", "one", "top", "--json"]).ok().out);
+    let costs = json(&host.nsplay(&["-p", "one", "top", "--json"]).ok().out)["programs"].take();
     let of = |name: &str, runs: &str| {
         let is = |cost: &&Value| cost["name"] == name && cost["runs"] == runs;
         costs
@@ -96,7 +98,7 @@ fn labs_are_listed_pruned_watched_and_weighed() {
         of("web", "busybox"),
         of("lab", "nsplay"),
     ] {
-        assert!(cost["memory"].as_u64().unwrap() > 0, "{cost}");
+        assert!(cost["memory_bytes"].as_u64().unwrap() > 0, "{cost}");
     }
     let table = host.nsplay(&["-p", "one", "top"]).ok().out;
     assert!(
@@ -165,7 +167,8 @@ fn labs_are_listed_pruned_watched_and_weighed() {
     let mut line = String::new();
     let mut out = BufReader::new(watcher.stdout.take().unwrap());
     out.read_line(&mut line).unwrap();
-    assert_eq!(json(&line)[1]["name"], "web");
+    let told = check("ps --watch --json", &line);
+    assert_eq!(told[0]["members"][1]["name"], "web");
     host.nsplay(&["-p", "one", "down"]).ok();
     let watched = watcher.wait_with_output().unwrap();
     assert!(watched.status.success());

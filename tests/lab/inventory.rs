@@ -137,7 +137,7 @@ fn both_tools_read_every_sensor_of_every_profile_without_a_complaint() {
         );
         let sensors = host.nsplay(&["bmc", "sensors", name, "--json"]).ok().out;
         let sensors: serde_json::Value = serde_json::from_str(&sensors).unwrap();
-        let sensors = sensors.as_array().unwrap();
+        let sensors = sensors["sensors"].as_array().unwrap();
         let listed = clean(&host, port, &["sdr", "elist", "all"]);
         // The BMC and its watchdog have records too.
         assert_eq!(

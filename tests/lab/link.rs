@@ -52,6 +52,7 @@ fn a_pulled_cable_lets_nothing_through_over_resets_until_it_is_plugged_in() {
     host.until("DHCP hears the firmware", heard);
     let links: serde_json::Value = serde_json::from_str(&link(&["--json"]).ok().out).unwrap();
     let wanted = serde_json::json!({
+        "schema": "nsplay/link/1",
         "node": "node1",
         "links": [{ "nic": 1, "link": "up" }, { "nic": 2, "link": "down" }],
     });

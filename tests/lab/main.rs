@@ -21,6 +21,7 @@ mod inband;
 mod inspect;
 mod inventory;
 mod ipmi;
+mod json;
 mod labs;
 mod link;
 mod nat;
@@ -40,5 +41,7 @@ mod sessions;
 mod shell;
 mod stages;
 mod typist;
+#[path = "../json/validator.rs"]
+mod validator;
 mod ways;
 mod why;

@@ -58,6 +58,11 @@ boot || shell
     }
     let ps = host.nsplay(&["ps"]).ok().out;
     assert!(ps.contains(" up "), "{ps}");
+    let inspected = host.nsplay(&["inspect", "node1", "--json"]).ok().out;
+    let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+    assert_eq!(inspected["stage"], "up");
+    let inspected = host.nsplay(&["inspect", "node1"]).ok().out;
+    assert!(inspected.contains("Boot stage      up\n"), "{inspected}");
     let timeline = host.nsplay(&["timeline", "node1"]).ok().out;
     for row in ["discover", "http ", "/boot.ipxe", "kernel", "SSH-2.0-test"] {
         assert!(timeline.contains(row), "{row} is not in:\n{timeline}");

@@ -15,6 +15,7 @@ use crate::command::screen;
 use crate::event::What;
 use crate::host::programs::Finder;
 use crate::journal;
+use crate::json;
 use crate::lab::{Lab, Name, file};
 use crate::progress::timeline::Timeline;
 use crate::rundir::RunDir;
@@ -93,11 +94,10 @@ pub fn write(folder: &Path, lab: &Lab, dir: &RunDir, capture: Option<Child>) -> 
     }
     // The log comes last, so that it has all of it.
     let events: Vec<_> = journal::read(&dir.log())?.collect();
-    let all = events
-        .iter()
-        .filter_map(|event| serde_json::to_string(event).ok());
-    let all: Vec<_> = all.map(|event| event + "\n").collect();
-    put("events.jsonl", all.concat().as_bytes());
+    let log: Result<String, _> = events.iter().map(json::line).collect();
+    if let Ok(log) = log {
+        put("events.jsonl", log.as_bytes());
+    }
     let mut lines: BTreeMap<&Name, String> = BTreeMap::new();
     for event in &events {
         if let What::Log { member, text } = &event.what {

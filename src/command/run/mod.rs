@@ -7,6 +7,7 @@ mod artifacts;
 mod environment;
 mod junit;
 
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
@@ -22,6 +23,7 @@ use crate::cli;
 use crate::client::Client;
 use crate::error::{FAILED, Failure};
 use crate::event::What;
+use crate::json;
 use crate::kernel::process::dies_with_us;
 use crate::lab::{Lab, Name};
 use crate::rundir::RunDir;
@@ -56,10 +58,27 @@ pub fn run(options: &cli::Run, project: Option<&Name>) -> Result<u8, Failure> {
     if let Some(file) = &options.junit {
         junit::write(file, &lab.name, &parts)?;
     }
-    match (stop.signal(), outcome) {
-        (Some(signal), _) => Ok(of_signal(signal as i32)),
-        (None, outcome) => outcome,
+    let code = match stop.signal() {
+        Some(signal) => of_signal(signal as i32),
+        None => outcome?,
+    };
+    if options.json {
+        let parts = parts.into_iter().map(|part| json::RunPart {
+            name: part.name,
+            took_ms: part.took.as_millis() as u64,
+            failed: part.failed.map(|why| {
+                let why = why.strip_prefix("error: ").unwrap_or(&why);
+                why.trim_end().to_owned()
+            }),
+        });
+        ui::json(&json::Run {
+            lab: lab.name.clone(),
+            exit_code: code,
+            parts: parts.collect(),
+            artifacts: options.artifacts.clone(),
+        })?;
     }
+    Ok(code)
 }
 
 /// As shells do: 128 and the signal's number.
@@ -186,6 +205,11 @@ impl Run<'_> {
         command.args(words);
         command.envs(environment::of(self.lab, self.dir));
         let shown = program.to_string_lossy();
+        if self.options.json {
+            let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+            let stderr = stderr.map_err(|error| Failure::io("run the command", &error))?;
+            command.stdout(stderr);
+        }
         let child = dies_with_us(&mut command).spawn();
         let mut child = child.map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Failure::refused(

@@ -67,7 +67,7 @@ pub(super) fn spell(lab: &Table, notes: &Notes) -> Vec<NetworkFile> {
         Read::Absent | Read::Bad => None,
     };
     let main = Table::within(notes, "network", entries, NETWORK);
-    let name = Name::new(MAIN).expect("this is a name");
+    let name = crate::lab::network::main();
     let mut networks = vec![network(&main, name, 0, None)];
     let mut others: Vec<_> = entries.into_iter().flatten().collect();
     others.retain(|(key, _)| !NETWORK.contains(&key.get_ref().as_ref()));

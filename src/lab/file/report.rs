@@ -4,6 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 /// All that was found wrong with a lab's files, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -23,7 +26,7 @@ pub struct Problem {
 }
 
 /// A place in a lab file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Place {
     /// The file as the user calls it.
     pub file: String,
