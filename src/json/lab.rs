@@ -99,23 +99,20 @@ pub struct Config {
     pub lab: toml::Table,
 }
 
-/// How the schema has a lab file: as `nsplay config --schema` does.
+/// How the schema has a lab file: by the name of the schema that `nsplay config --schema` prints.
 pub struct LabFile;
 
 impl JsonSchema for LabFile {
+    fn inline_schema() -> bool {
+        true
+    }
+
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "LabFile".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let schema = serde_json::from_str::<serde_json::Value>(&file::schema());
-        let mut schema = schema.ok().and_then(|schema| Schema::try_from(schema).ok());
-        if let Some(schema) = &mut schema {
-            // Its references are to its own parts.
-            schema.insert("$id".to_owned(), "urn:nsplay:lab-file".into());
-            schema.remove("$schema");
-        }
-        schema.unwrap_or_default()
+        Schema::new_ref(file::SCHEMA_ID.to_owned())
     }
 }
 

@@ -103,13 +103,6 @@ fn close(schema: &mut Value, part: bool) {
     let Value::Object(keywords) = schema else {
         return;
     };
-    // A lab file has a schema of its own, which is closed where it can be.
-    if keywords
-        .get("$id")
-        .is_some_and(|id| id == "urn:nsplay:lab-file")
-    {
-        return;
-    }
     let has_fields = keywords.contains_key("properties");
     let mut is_whole = true;
     for combine in ["oneOf", "anyOf", "allOf"] {

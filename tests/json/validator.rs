@@ -5,11 +5,14 @@ use std::sync::LazyLock;
 
 use jsonschema::{Draft, Validator};
 use nsplay::json::DOCUMENTS;
+use nsplay::lab::file as lab_file;
 use serde_json::{Deserializer, Value};
 
 static VALIDATORS: LazyLock<HashMap<&str, Validator>> = LazyLock::new(|| {
     let validator = |schema: String| {
-        let schema: Value = serde_json::from_str(&schema).unwrap();
+        let mut schema: Value = serde_json::from_str(&schema).unwrap();
+        // Of `config` the lab file has a schema of its own.
+        schema["$defs"]["lab-file"] = serde_json::from_str(&lab_file::schema()).unwrap();
         let options = jsonschema::options().with_draft(Draft::Draft202012);
         options
             .should_validate_formats(true)

@@ -37,7 +37,7 @@ use toml::de::DeTable;
 pub use profile::{PROFILE_KEYS, ProfileFile, load_profile};
 pub use render::render;
 pub use report::{Place, Problem, Report};
-pub use schema::schema;
+pub use schema::{ID as SCHEMA_ID, schema};
 pub use spell::KEYS;
 
 use crate::lab::{Lab, Name};

@@ -29,6 +29,9 @@ const CREDENTIAL: &str = "[!#-&(-\\[\\]-~]{1,16}";
 const FIELD: &str = "[ -~]{2,63}";
 const HEX: &str = "[0-9A-Fa-f]";
 
+/// What other schemas call this one.
+pub const ID: &str = "urn:nsplay:lab-file";
+
 /// The schema of a lab file, as JSON.
 #[must_use]
 pub fn schema() -> String {
@@ -47,6 +50,7 @@ pub fn schema() -> String {
             "$schema",
             json!("https://json-schema.org/draft/2020-12/schema"),
         ),
+        ("$id", json!(ID)),
         ("title", json!("nsplay lab file")),
         ("$defs", Value::Object(definitions)),
     ];
