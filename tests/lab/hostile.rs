@@ -85,31 +85,6 @@ fn the_host_sees_no_link_no_mount_and_no_rule_of_a_lab() {
 }
 
 #[test]
-fn a_lab_cannot_reach_the_host() {
-    let host = Host::new();
-    host.write("www/secret", "of the host");
-    host.shell("ip link add lan0 type veth peer name lan1 && ip addr add 10.9.8.7/24 dev lan0 && ip link set lan0 up && ip link set lan1 up")
-        .ok();
-    let mut server = host.command("busybox");
-    server.args(["httpd", "-f", "-p", "8123", "-h", "www"]);
-    let mut server = server.spawn().unwrap();
-    host.nsplay(&["up", "-d"]).ok();
-    for address in ["127.0.0.1", "10.9.8.7"] {
-        let url = format!("http://{address}:8123/secret");
-        let curl = ["curl", "-sf", "-m", "2", &url];
-        host.until("the host itself reaches it", || {
-            host.run("curl", &curl[1..]).code == 0
-        });
-        for member in ["fabric", "web", "node1"] {
-            let ran = host.nsplay(&[&["exec", member, "--"], &curl[..]].concat());
-            assert_ne!(ran.code, 0, "{member} reaches {address}: {}", ran.out);
-        }
-    }
-    server.kill().unwrap();
-    server.wait().unwrap();
-}
-
-#[test]
 fn without_a_tun_device_up_says_what_to_load() {
     let host = Host::new();
     host.shell("mount -t tmpfs tmpfs /dev/net").ok();

@@ -32,6 +32,7 @@ mod orders;
 mod own_services;
 mod power;
 mod races;
+mod reach;
 mod refusals;
 mod rootless;
 mod run;
