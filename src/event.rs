@@ -34,6 +34,8 @@ pub enum What {
         /// What.
         what: String,
         /// How long it took, in milliseconds.
+        #[serde(serialize_with = "crate::json::time::milliseconds")]
+        #[schemars(with = "f64")]
         took_ms: f64,
     },
     /// A program answers.
@@ -44,6 +46,8 @@ pub enum What {
         #[serde(rename = "runs")]
         what: String,
         /// How long after its start, in milliseconds.
+        #[serde(serialize_with = "crate::json::time::milliseconds")]
+        #[schemars(with = "f64")]
         took_ms: f64,
         /// Its process, as the lab numbers it.
         pid: Option<i32>,
@@ -140,6 +144,8 @@ pub enum What {
     /// All services answer and all nodes that should be on are.
     Up {
         /// How long it took, in milliseconds.
+        #[serde(serialize_with = "crate::json::time::milliseconds")]
+        #[schemars(with = "f64")]
         took_ms: f64,
     },
     /// The lab cannot come up, or cannot go on.

@@ -8,6 +8,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+#[path = "json/validator.rs"]
+mod validator;
+
 fn doctor() -> Command {
     let mut nsplay = Command::new(env!("CARGO_BIN_EXE_nsplay"));
     nsplay.arg("doctor").stdin(Stdio::null());
@@ -16,7 +19,9 @@ fn doctor() -> Command {
 
 fn told(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    let mut documents = validator::check("nsplay doctor --json", &text);
+    assert_eq!(documents.len(), 1, "{text}");
+    documents.remove(0)
 }
 
 fn level<'v>(told: &'v Value, what: &str) -> &'v str {

@@ -276,7 +276,7 @@ fn verbs_and_errors_without_a_lab_are_documents() {
         (&["power", "node1", "off", "--json"], 2, "not-up"),
         (&["power", "node1", "of", "--json"], 2, "usage"),
         (&["console", "--json"], 2, "usage"),
-        (&["inspect", "web2", "--json"], 2, "refused"),
+        (&["inspect", "web2", "--json"], 2, "unknown"),
         (
             &[
                 "plan",

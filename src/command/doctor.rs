@@ -1,6 +1,7 @@
 //! `nsplay doctor`.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::os::fd::AsFd;
 use std::process::Command;
 
 use crate::cli;
@@ -20,7 +21,9 @@ pub fn run(options: &cli::Doctor) -> Result<u8, Failure> {
         if commands.is_empty() {
             ui::status("there is nothing to mend by a command");
         } else if agreed(&commands, options.yes)? {
-            commands.iter().try_for_each(|command| mend(command))?;
+            commands
+                .iter()
+                .try_for_each(|command| mend(command, options.json))?;
             findings = examine(&Facts::gather());
             if !options.json {
                 ui::findings(&findings);
@@ -91,7 +94,8 @@ fn agreed(commands: &[String], yes: bool) -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn mend(command: &str) -> Result<(), Failure> {
+/// Runs a command that mends something; beside JSON, what it prints is for people.
+fn mend(command: &str, json: bool) -> Result<(), Failure> {
     let mut words: Vec<&str> = command.split(' ').collect();
     // The nsplay that runs may be in no folder of PATH.
     let own = std::env::current_exe().ok();
@@ -104,10 +108,13 @@ fn mend(command: &str) -> Result<(), Failure> {
     }
     ui::status(&format!("$ {}", words.join(" ")));
     let fail = |why: String| Failure::failed(format!("cannot mend by `{command}`: {why}"));
-    let status = Command::new(words[0])
-        .args(&words[1..])
-        .status()
-        .map_err(|error| fail(error.to_string()))?;
+    let mut mending = Command::new(words[0]);
+    mending.args(&words[1..]);
+    if json {
+        let stderr = io::stderr().as_fd().try_clone_to_owned();
+        mending.stdout(stderr.map_err(|error| fail(error.to_string()))?);
+    }
+    let status = mending.status().map_err(|error| fail(error.to_string()))?;
     match status.success() {
         true => Ok(()),
         false => Err(fail(status.to_string())),

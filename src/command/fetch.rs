@@ -41,16 +41,18 @@ pub fn run(options: &Fetch, project: Option<&Name>) -> Result<u8, Failure> {
             was_there |= matches!(progress, Progress::There);
             download.is_at(progress);
         });
-        fetched.files.push(json::Fetched {
-            file: payload.to.clone(),
-            was_there,
-        });
-        if let Err(error) = done {
-            download.ends();
-            problems.push(Problem {
-                hint: Some(error.hint()),
-                message: error.to_string(),
-            });
+        match done {
+            Ok(()) => fetched.files.push(json::Fetched {
+                file: payload.to.clone(),
+                was_there,
+            }),
+            Err(error) => {
+                download.ends();
+                problems.push(Problem {
+                    hint: Some(error.hint()),
+                    message: error.to_string(),
+                });
+            }
         }
     }
     match problems.is_empty() {

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::cli;
 use crate::client::Client;
-use crate::error::Failure;
+use crate::error::{Cause, Failure};
 use crate::inspect::{Inspection, Service};
 use crate::lab::Name;
 use crate::rundir::RunDir;
@@ -72,10 +72,11 @@ fn from_file(options: &cli::Inspect, project: Option<&Name>) -> Result<Found, Fa
     let names = lab.members();
     if !names.contains(&member) {
         let names: Vec<&str> = names.into_iter().map(Name::as_str).collect();
-        return Err(Failure::refused(
+        let failure = Failure::refused(
             format!("no member `{member}` in lab `{}`", lab.name),
             format!("its members: {}", names.join(", ")),
-        ));
+        );
+        return Err(failure.because(Cause::Unknown));
     }
     let plan = super::plan::of(&options.lab, project)?;
     let service = Service::of(&plan, member, None);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::cli;
 use crate::client::Client;
-use crate::error::Failure;
+use crate::error::{Cause, Failure};
 use crate::host::programs::Finder;
 use crate::json::{Keys, Screenshot, Vnc};
 use crate::lab::Name;
@@ -187,10 +187,8 @@ pub fn vnc(options: &cli::Vnc, lab: &Name) -> Result<u8, Failure> {
             || format!("lab `{lab}` has {} nodes", nodes.len()),
             |name| format!("lab `{lab}` has no node `{name}`"),
         );
-        return Err(Failure::refused(
-            asked,
-            format!("name one of: {}", names.join(", ")),
-        ));
+        let hint = format!("name one of: {}", names.join(", "));
+        return Err(Failure::refused(asked, hint).because(Cause::Unknown));
     };
     let Some(at) = node.published.first() else {
         return Err(Failure::refused(

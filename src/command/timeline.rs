@@ -1,7 +1,7 @@
 //! `nsplay timeline`.
 
 use crate::cli;
-use crate::error::Failure;
+use crate::error::{Cause, Failure};
 use crate::event::What;
 use crate::lab::Name;
 use crate::progress::timeline::Timeline;
@@ -17,13 +17,14 @@ pub fn run(options: &cli::Timeline, lab: &Name) -> Result<u8, Failure> {
     })?;
     let mut timeline = Timeline::of(&options.node, events.iter());
     if timeline.boots.is_empty() {
-        return Err(Failure::refused(
+        let failure = Failure::refused(
             format!("no boot of `{}` in the log of lab `{lab}`", options.node),
             format!(
                 "`nsplay ps` lists the nodes; `nsplay power {} on` switches one on",
                 options.node
             ),
-        ));
+        );
+        return Err(failure.because(Cause::Unknown));
     }
     if !options.all {
         let last = timeline.boots.len() - 1;

@@ -134,6 +134,19 @@ mod tests {
     }
 
     #[test]
+    fn who_may_not_is_told_so_and_who_cannot_that() {
+        let of = |kind: std::io::ErrorKind| {
+            let failure = Failure::io("reach lab `one`", &kind.into());
+            Error::from(&failure).kind
+        };
+        assert_eq!(
+            of(std::io::ErrorKind::PermissionDenied),
+            ErrorKind::Permission
+        );
+        assert_eq!(of(std::io::ErrorKind::StorageFull), ErrorKind::Failed);
+    }
+
+    #[test]
     fn what_is_wrong_with_a_command_line_has_its_way_out_apart() {
         let parsed = crate::examples::command().try_get_matches_from(["nsplay", "ps", "--jsn"]);
         let error = Error::from(&parsed.unwrap_err());

@@ -25,6 +25,11 @@ pub use schema::{DOCUMENTS, Known, schema};
 pub use verbs::{Prints, VERBS, of_verb};
 
 /// Something that is printed as JSON.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is printed as JSON, and is no document: it has no schema",
+    note = "give it a type in src/json/, and the type a line in src/json/schema.rs, its verb one in \
+            src/json/verbs.rs and a row in docs/json.md; `nsplay generate schemas docs/json`"
+)]
 pub trait Document: Serialize + JsonSchema {
     /// What its schema is called: `ps`.
     const NAME: &'static str;

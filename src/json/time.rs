@@ -55,6 +55,14 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D:
     u64::try_from(at.timestamp_millis()).map_err(de::Error::custom)
 }
 
+/// Writes milliseconds to the microsecond: nobody measures what is behind that.
+///
+/// # Errors
+/// What the serializer says.
+pub fn milliseconds<S: Serializer>(ms: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((ms * 1000.0).round() / 1000.0)
+}
+
 /// The same where there may be none.
 pub mod maybe {
     use serde::{Deserialize, Deserializer, Serializer};
@@ -95,6 +103,19 @@ mod tests {
         at: u64,
         #[serde(with = "super::maybe")]
         since: Option<u64>,
+    }
+
+    #[test]
+    fn milliseconds_have_three_digits() {
+        #[derive(Serialize)]
+        struct Took(#[serde(serialize_with = "super::milliseconds")] f64);
+        for (ms, text) in [
+            (28.261_673_000_000_002, "28.262"),
+            (0.000_4, "0.0"),
+            (7.0, "7.0"),
+        ] {
+            assert_eq!(serde_json::to_string(&Took(ms)).unwrap(), text);
+        }
     }
 
     #[test]

@@ -300,6 +300,11 @@ impl Host {
         words
     }
 
+    /// Whether root runs nsplay here.
+    pub fn is_root(&self) -> bool {
+        self.caller == Caller::Root
+    }
+
     /// Where the run directory of the lab `default` is.
     pub fn run_dir(&self) -> String {
         format!("{}/nsplay/default", self.caller.folders().0)
@@ -511,11 +516,17 @@ fn image() -> PathBuf {
     let made = |path: &Path| path.metadata().and_then(|path| path.modified()).ok();
     if made(&folder.join("manifest.json")) < made(Path::new(env!("CARGO_BIN_EXE_nsplay"))) {
         let built = ran(Command::new(env!("CARGO_BIN_EXE_nsplay"))
-            .args(["image", "build", "--output"])
+            .args(["image", "build", "--json", "--output"])
             .arg(&folder));
         assert_eq!(built.code, 0, "cannot build the image: {}", built.err);
+        fs::write(built_image(), built.out).unwrap();
     }
     folder
+}
+
+/// What `image build --json` has printed of the image.
+pub fn built_image() -> PathBuf {
+    scratch().join("image.json")
 }
 
 fn lock_file(name: &str) -> File {
