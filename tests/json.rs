@@ -24,12 +24,13 @@ fn nsplay(arguments: &[&str]) -> Output {
     nsplay.args(arguments).output().unwrap()
 }
 
-/// The verbs that have none below them, and whether each takes `--json`.
+/// The verbs that need none below them, and whether each takes `--json`.
 fn verbs() -> Vec<(String, bool)> {
     fn below(command: &clap::Command, before: &str, verbs: &mut Vec<(String, bool)>) {
         for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
             let name = format!("{before}{}", verb.get_name());
-            match verb.has_subcommands() {
+            // One that may stand alone says with its own --json what those below it do.
+            match verb.is_subcommand_required_set() {
                 true => below(verb, &format!("{name} "), verbs),
                 false => {
                     let takes = verb

@@ -91,10 +91,13 @@ impl Wanted<'_> {
         };
         match client.reply() {
             Ok(Some(Reply::Running(snapshot))) => Ok(Some(*snapshot)),
-            Ok(Some(Reply::Refused { message })) => Err(Failure::all(vec![Problem {
-                message,
-                hint: Some("run it again with sudo".to_owned()),
-            }])),
+            Ok(Some(Reply::Refused { message })) => {
+                let problem = Problem {
+                    message,
+                    hint: Some("run it again with sudo".to_owned()),
+                };
+                Err(Failure::all(vec![problem]).because(Cause::Permission))
+            }
             Ok(None) => Ok(None),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(reach(error)),

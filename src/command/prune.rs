@@ -14,10 +14,13 @@ pub fn run(options: &cli::Prune) -> Result<u8, Failure> {
         }
         removed.push(what);
     });
-    done.map_err(|error| Failure::io("remove what is left", &error))?;
+    let done = done.map_err(|error| Failure::io("remove what is left", &error));
     if options.json {
-        return ui::json(&Prune { removed });
+        // Behind it comes what could not be removed.
+        ui::json(&Prune { removed })?;
+        return done.map(|()| 0);
     }
+    done?;
     if removed.is_empty() {
         ui::status("nothing is left of labs that have ended");
     }
