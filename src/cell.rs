@@ -22,6 +22,8 @@ pub struct Cell {
     /// Folders that have the name too that they have on the host, and what that leads to: links
     /// inside them may be spelled with it.
     pub names: Vec<(PathBuf, PathBuf)>,
+    /// Whether it builds walls around itself by mounts of its own, which a Landlock domain forbids.
+    pub mounts: bool,
 }
 
 /// Where distributions install programs: FHS's folders, Nix's and Guix's. Those that the host does

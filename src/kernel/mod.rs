@@ -5,6 +5,7 @@
 
 pub mod cell;
 pub mod clone;
+pub mod domain;
 pub mod hostlink;
 pub mod inotify;
 pub mod kvm;

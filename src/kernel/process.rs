@@ -1,7 +1,7 @@
 //! Starts a program of the lab in its namespace, as its user, with nothing inherited.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,6 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::setsid;
 
 use super::cell::Walls;
+use super::domain;
 use crate::cell::Cell;
 use crate::program::Cap;
 
@@ -101,6 +102,10 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
     let (caps, inherit) = (spec.caps.to_vec(), spec.inherit.to_vec());
     let walls = spec.cell.map(|cell| Walls::plan(cell, Path::new(program)));
     let walls = walls.transpose()?.map(Arc::new);
+    let rules = spec
+        .cell
+        .filter(|cell| !cell.mounts)
+        .and_then(|_| domain::rules());
     let (mut told, tell) = io::pipe()?;
     let own = walls.clone();
     let jail = move || {
@@ -117,6 +122,9 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
         }
         drop_to(user, &groups, &caps)?;
         limit_descriptors(|most| most.min(DESCRIPTORS))?;
+        if let Some(rules) = &rules {
+            domain::enter(rules.as_raw_fd())?;
+        }
         keep_only(&inherit)
     };
     // SAFETY: `jail` makes system calls and allocates nothing: its vectors are made before the fork.

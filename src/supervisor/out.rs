@@ -147,7 +147,10 @@ fn start(
         groups: &[],
         caps: &[],
         inherit: &[passts.as_raw_fd()],
-        cell: Some(&Cell::default()),
+        cell: Some(&Cell {
+            mounts: true,
+            ..Cell::default()
+        }),
     })?;
     let child = outside.reaper.expect(spawned.pid);
     for pipe in [spawned.stdout, spawned.stderr] {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::host::Host;
+use crate::host::{Host, ran};
 use crate::ways::with_uplink;
 
 /// What a cell shows of every system.
@@ -148,16 +148,23 @@ say() { echo "probe: $*"; }
 for path in $(find / \( -path /proc -o -path /dev \) -prune -o ! -type l -writable -print 2>/dev/null); do
     say may write to $path
 done
-for path in / /dev /run/lab /run/lab/* /var/lib/nsplay/* /var/lib/nsplay/*/*; do
+for path in /dev $(find /run /var -type d); do
     say $path has $(ls -A $path)
 done
 say runs beside $(cat /proc/[0-9]*/comm)
-for path in /mnt/canary /proc/1/root/mnt/canary /run/lab/web/lighttpd.conf /run/lab/node1/bmc/lan.conf; do
+for path in /mnt/canary /run/lab/web/lighttpd.conf /run/lab/node1/bmc/lan.conf; do
     [ -r $path ] && say reads $path
+done
+pid=1
+while [ $pid -lt 200 ]; do
+    if [ $pid != $$ ]; then
+        [ -r /proc/$pid/root/mnt/canary ] && say reads the canary through $pid
+        kill -0 $pid 2>/dev/null && say may signal $pid
+    fi
+    pid=$((pid + 1))
 done
 (unshare -Urm cat /mnt/canary || unshare -Urm cat /run/lab/web/lighttpd.conf) >/dev/null 2>&1 &&
     say sees more in namespaces of its own
-kill -0 1 2>/dev/null && say may kill the supervisor
 ip link add probe0 type dummy 2>/dev/null && say makes links
 ip tuntap add probe1 mode tap 2>/dev/null && say makes devices
 curl -s -m 2 http://203.0.113.2:8123/canary && say reaches the host
@@ -167,22 +174,30 @@ exec /usr/bin/qemu-system-x86_64 "$@"
 
 #[test]
 fn who_takes_qemus_place_sees_its_own_node_and_changes_nothing_else() {
-    let host = with_uplink();
+    probes_in_qemus_place(&with_uplink());
+}
+
+#[test]
+fn in_a_users_lab_too_who_takes_qemus_place_sees_its_own_node_and_changes_nothing_else() {
+    probes_in_qemus_place(&Host::of_user());
+}
+
+fn probes_in_qemus_place(host: &Host) {
     host.shell("mount -t tmpfs -o mode=755 tmpfs /mnt; echo canary >/mnt/canary")
         .ok();
     host.shell("busybox httpd -p 0.0.0.0:8123 -h /mnt").ok();
-    host.shell("curl -sf -m 5 http://203.0.113.2:8123/canary")
+    host.shell("curl -sf -m 5 http://127.0.0.1:8123/canary")
         .ok();
     host.write("bin/qemu-system-x86_64", PROBE);
     host.write(
         "nsplay.toml",
         "[node.node1]\nboot = [\"disk\"]\n[node.node2]\npower = \"off\"\n",
     );
-    let up = format!(
-        "chmod -R a+rX,a+x bin; PATH=$PWD/bin:$PATH exec {} up -d",
-        env!("CARGO_BIN_EXE_nsplay")
-    );
-    host.shell(&up).ok();
+    host.shell("chmod -R a+rX,a+x bin").ok();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}/bin:{path}", host.folder().display());
+    let mut up = host.bounded(env!("CARGO_BIN_EXE_nsplay"));
+    ran(up.args(["up", "-d"]).env("PATH", path)).ok();
     host.prints("node1", "probe: is done", 1);
     let lines = host.lines("node1");
     let said = lines
@@ -190,8 +205,7 @@ fn who_takes_qemus_place_sees_its_own_node_and_changes_nothing_else() {
         .filter_map(|line| Some(line.split_once("probe: ")?.1));
     let said: Vec<&str> = said.collect();
     let state = host.state_dir();
-    let (about, rest): (Vec<&str>, Vec<&str>) =
-        said.iter().partition(|line| line.contains(" has "));
+    let (about, rest): (Vec<&str>, Vec<&str>) = said.iter().partition(|line| line.contains(" has"));
     let mut may = vec![
         format!("may write to {state}/node1/disk.raw"),
         "may write to /run/lab/node1/qemu".to_owned(),
@@ -201,19 +215,23 @@ fn who_takes_qemus_place_sees_its_own_node_and_changes_nothing_else() {
     let mut rest: Vec<&str> = rest;
     let beside = rest.iter().position(|line| line.starts_with("runs beside"));
     let beside = rest.remove(beside.unwrap());
-    for other in ["dnsmasq", "lighttpd", "sshd", "nsplay", "systemd", "init"] {
+    for other in [
+        "dnsmasq", "lighttpd", "sshd", "ipmi_sim", "nsplay", "systemd", "init",
+    ] {
         assert!(!beside.contains(other), "{beside}");
     }
     assert_eq!(rest.pop(), Some("is done"));
+    // Where this program is may be in the cell's own /tmp.
+    rest.retain(|line| !line.starts_with("may write to /tmp/"));
     rest.sort_unstable();
     assert_eq!(rest, may);
     for has in [
-        "/run/lab has node1",
-        "/run/lab/node1 has qemu",
-        "/var/lib/nsplay/default has node1",
-        "/var/lib/nsplay/default/node1 has disk.raw",
-        "/dev has fd full null random stderr stdin stdout urandom zero",
+        "/run/lab has node1".to_owned(),
+        "/run/lab/node1 has qemu".to_owned(),
+        format!("{state} has node1"),
+        format!("{state}/node1 has disk.raw"),
+        "/dev has fd full null random stderr stdin stdout urandom zero".to_owned(),
     ] {
-        assert!(about.contains(&has), "{has} is not in: {about:#?}");
+        assert!(about.contains(&has.as_str()), "{has} is not in: {about:#?}");
     }
 }

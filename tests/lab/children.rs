@@ -123,6 +123,15 @@ fn children_have_no_privileges_and_nothing_inherited() {
                 || ["", "PATH=/usr/bin:/bin\0"].contains(&environment.as_str()),
             "{process}: {environment:?}"
         );
+        let limits = fs::read_to_string(host.at(&format!("/proc/{pid}/limits"))).unwrap();
+        let files = limits
+            .lines()
+            .find_map(|it| it.strip_prefix("Max open files"));
+        let files: Vec<&str> = files.unwrap().split_whitespace().collect();
+        assert!(
+            files[0].parse::<u32>().unwrap() <= 1024,
+            "{process}: {limits}"
+        );
         let links = host.shell(&format!("readlink /proc/{pid}/fd/*")).ok().out;
         for kind in ["control", "nsplay-plan", "/lock", "log.jsonl"] {
             assert!(!links.contains(kind), "{process} holds {links}");
@@ -140,9 +149,9 @@ fn secrets_are_in_no_command_line_and_in_no_file_that_others_can_read() {
     host.nsplay(&["up", "-d"]).ok();
     let supervisor = host.process("nsplay supervise");
     let found = host.shell(&format!(
-        "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep 'ca[n]ary'
+        "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -E 'ca[n]ary|PRIVATE KE[Y]'
          find /run /var/lib /proc/{supervisor}/root/run /proc/{supervisor}/root/etc \
-             -type f -perm /044 -exec grep -l 'ca[n]ary' {{}} + 2>/dev/null"
+             -type f -perm /044 ! -path '*/etc/ssl/*' -exec grep -lE 'ca[n]ary|PRIVATE KE[Y]' {{}} + 2>/dev/null"
     ));
     assert_eq!(found.out, "", "{}", found.err);
 }

@@ -197,6 +197,18 @@ fn other_users_may_not_give_orders_nor_read_the_key() {
     let connect = "curl -s -m 2 --unix-socket /run/nsplay/default/control.sock http://lab/";
     // curl's exit code for a connection that is refused.
     assert_eq!(nobody(connect).code, 7);
+    // Nor by way of a descriptor that somebody has left open, in whose folder nobody may look.
+    host.write(
+        "pass.py",
+        "import os\n\
+         fd = os.open('/run/nsplay/default/control.sock', os.O_PATH)\n\
+         os.dup2(fd, 9)\n\
+         os.execvp('setpriv', ['setpriv', '--reuid', '65534', '--regid', '65534',\n\
+             '--clear-groups', 'curl', '-sv', '-m', '2', '--unix-socket', '/proc/self/fd/9',\n\
+             'http://lab/'])\n",
+    );
+    host.run("python3", &["pass.py"])
+        .fails(7, &["Permission denied"]);
     works(&host);
 }
 
