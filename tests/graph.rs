@@ -15,14 +15,14 @@ fn lab(text: &str) -> Lab {
 fn members() -> Vec<Member> {
     let member = |name: &str, what: &str, state: &str| {
         let text = format!(
-            r#"{{"name": "{name}", "what": "{what}", "state": "{state}", "address": "192.168.25.2",
-                "since": 0, "restarts": 0, "published": []}}"#
+            r#"{{"name": "{name}", "runs": "{what}", "state": "{state}", "address": "192.168.25.2",
+                "since": "1970-01-01T00:00:00.000Z", "restarts": 0, "published": [], "identify": false}}"#
         );
         serde_json::from_str(&text).unwrap()
     };
     vec![
         member("dhcp", "dnsmasq", "ready"),
-        member("web", "lighttpd", "waiting"),
+        member("web", "lighttpd", "restarting"),
         member("ssh", "sshd", "ready"),
         member("node1", "qemu", "off"),
         member("node1", "ipmi_sim", "ready"),
