@@ -27,6 +27,9 @@ pub struct Cli {
     /// Say more on standard error
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Print nothing but errors and what was asked for
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
     /// What to do
     #[command(subcommand)]
     pub command: Command,

@@ -7,6 +7,9 @@ use nsplay::{command, examples, json, supervisor, ui};
 
 fn main() -> ExitCode {
     let (cli, json) = examples::parse();
+    if cli.quiet {
+        ui::be_quiet();
+    }
     let level = if cli.verbose {
         tracing::Level::DEBUG
     } else {

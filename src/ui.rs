@@ -4,17 +4,38 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+mod fit;
+mod live;
+mod progress;
 
 use crate::doctor::{Finding, Level};
 use crate::error::Failure;
 use crate::event::{Event, What};
-use crate::fetch::Progress;
 use crate::journal;
 use crate::json::{self, Document};
-use crate::lab::Stage;
+use crate::lab::{Lab, Stage};
 use crate::supervisor::protocol::{Member, State};
+use progress::Members;
+
+pub use progress::{Building, Download, Work};
+
+/// The columns of a mark such as `[+] `.
+const MARK: usize = 4;
+
+/// Whether nothing is printed but errors and what was asked for.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Prints nothing from now on but errors and what was asked for.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// Prints data.
 pub fn data(text: &str) {
@@ -54,28 +75,39 @@ pub fn json_line(document: &impl Document) -> Result<u8, Failure> {
 
 /// Prints what is going on.
 pub fn status(text: &str) {
-    eprintln!("{text}");
+    if !is_quiet() {
+        err(&format!("{text}\n"));
+    }
 }
 
 /// Prints an error.
 pub fn error(text: &str) {
-    eprintln!("error: {text}");
+    err(&format!("error: {text}\n"));
 }
 
 /// Prints why a command failed.
 pub fn failure(failure: &Failure) {
-    eprint!("{failure}");
+    err(&failure.to_string());
+}
+
+fn err(text: &str) {
+    // Nor is a terminal that was closed.
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Prints the events of a lab as they come.
 pub struct Printer {
+    /// Whether members' lines have colours, and the marks of what happens.
     colour: bool,
+    marks: bool,
     /// Whether what happens is data too, as it is for who asks for the log.
     is_log: bool,
     /// Whether stages are shown that a line of a member tells of too.
     shows_all: bool,
     /// As wide as the longest member's name so far.
     width: usize,
+    /// Who is waited for while a lab comes up.
+    members: Option<Members>,
 }
 
 impl Default for Printer {
@@ -89,10 +121,22 @@ impl Printer {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            colour: colours(),
+            colour: colours(&io::stdout()),
+            marks: colours(&io::stderr()),
             is_log: false,
             shows_all: false,
             width: 5,
+            members: None,
+        }
+    }
+
+    /// A printer for who waits until `lab` is up: on a terminal each member that does not answer
+    /// yet has a line.
+    #[must_use]
+    pub fn of_lab(lab: &Lab) -> Self {
+        Self {
+            members: Members::of(lab),
+            ..Self::new()
         }
     }
 
@@ -101,6 +145,7 @@ impl Printer {
     pub fn of_log() -> Self {
         Self {
             is_log: true,
+            marks: colours(&io::stdout()),
             ..Self::new()
         }
     }
@@ -116,6 +161,20 @@ impl Printer {
 
     /// Prints one event: members' lines are data, the rest is status.
     pub fn event(&mut self, event: &Event) {
+        if is_quiet() && !self.is_log {
+            return;
+        }
+        match self.members.take() {
+            None => self.print(event),
+            Some(mut members) => {
+                members.heard(&event.what);
+                members.aside(|| self.print(event));
+                self.members = (!members.is_empty()).then_some(members);
+            }
+        }
+    }
+
+    fn print(&mut self, event: &Event) {
         if self.shows_all {
             data(&format!("{} ", time_of_day(event.at)));
         }
@@ -124,20 +183,17 @@ impl Printer {
                 let name = member.as_str();
                 self.width = self.width.max(name.len());
                 let width = self.width;
-                let source = self.paint(&format!("{name:<width$} |"), colour_of(name));
+                let source = paint(self.colour, &format!("{name:<width$} |"), colour_of(name));
                 data(&format!("{source} {text}\n"));
             }
-            What::Made { what, took_ms } => {
-                self.mark("+", &format!("{what:<44} made {took_ms:>6.0} ms"))
-            }
+            What::Made { what, took_ms } => self.timed(what, "made", *took_ms),
             What::Ready {
                 member,
                 what,
                 took_ms,
                 ..
             } => {
-                let who = format!("{member} ({what})");
-                self.mark("+", &format!("{who:<43} ready {took_ms:>6.0} ms"));
+                self.timed(&format!("{member} ({what})"), "ready", *took_ms);
             }
             What::Exited {
                 member,
@@ -200,7 +256,7 @@ impl Printer {
                 };
                 self.mark("*", &format!("{node}: the fault {fault} {text}"));
             }
-            What::Up { took_ms } => self.mark("+", &format!("{:<45} up {took_ms:>6.0} ms", "lab")),
+            What::Up { took_ms } => self.timed("lab", "up", *took_ms),
             What::Failed { message } => self.mark("!", message),
             What::Note { text } => self.mark("-", text),
             What::Down { by } => self.mark("-", &format!("lab is going down, asked by {by}")),
@@ -213,6 +269,22 @@ impl Printer {
         let _ = json_line(event);
     }
 
+    /// Something that has come about, and after how long.
+    fn timed(&self, what: &str, how: &str, took_ms: f64) {
+        let tail = format!(" {how} {took_ms:>6.0} ms");
+        let room = self.columns().saturating_sub(MARK + tail.len() + 1);
+        let width = room.min(48 - how.len());
+        self.mark("+", &format!("{what:<width$}{tail}"));
+    }
+
+    /// How many columns there are for what happens.
+    fn columns(&self) -> usize {
+        match self.is_log {
+            true => usize::MAX,
+            false => fit::columns(),
+        }
+    }
+
     fn mark(&self, mark: &str, text: &str) {
         let colour = match mark {
             "!" => 31,
@@ -220,18 +292,19 @@ impl Printer {
             "*" => 33,
             _ => 36,
         };
-        let line = format!("{} {text}", self.paint(&format!("[{mark}]"), colour));
+        let text = fit::lines(text, MARK, self.columns());
+        let line = format!("{} {text}", paint(self.marks, &format!("[{mark}]"), colour));
         match self.is_log {
             true => data(&format!("{line}\n")),
             false => status(&line),
         }
     }
+}
 
-    fn paint(&self, text: &str, colour: u8) -> String {
-        if !self.colour {
-            return text.to_owned();
-        }
-        format!("\x1b[{colour}m{text}\x1b[0m")
+fn paint(colours: bool, text: &str, colour: u8) -> String {
+    match colours {
+        true => format!("\x1b[{colour}m{text}\x1b[0m"),
+        false => text.to_owned(),
     }
 }
 
@@ -334,7 +407,7 @@ pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
 
 /// Prints what a host lacks, a line for each thing; below it the command that mends it.
 pub fn findings(findings: &[Finding]) {
-    let colours = colours();
+    let colours = colours(&io::stdout());
     let width = findings
         .iter()
         .map(|finding| finding.what.chars().count())
@@ -347,10 +420,7 @@ pub fn findings(findings: &[Finding]) {
             Level::Degraded => 33,
             Level::Missing => 31,
         };
-        let level = match colours {
-            true => format!("\u{1b}[{colour}m{level}\u{1b}[0m"),
-            false => level,
-        };
+        let level = paint(colours, &level, colour);
         let cost = match finding.cost.as_str() {
             "" => String::new(),
             cost => format!("; {cost}"),
@@ -421,25 +491,23 @@ pub fn ago(at: u64) -> String {
     format!("{} ago", span(Duration::from_millis(passed)))
 }
 
-/// Whether standard output takes colours: a terminal, where `NO_COLOR` is not set (no-color.org).
-fn colours() -> bool {
+/// Whether a stream takes colours: a terminal that can, where `NO_COLOR` is not set (no-color.org).
+fn colours(stream: &impl IsTerminal) -> bool {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    wanted && io::stdout().is_terminal()
+    let can = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    wanted && can && stream.is_terminal()
 }
 
 /// Colours words by a state, where standard output takes colours.
 pub fn by_state() -> impl Fn(&str, State) -> String {
-    let colours = colours();
+    let colours = colours(&io::stdout());
     move |text, state| {
         let colour = match state {
             State::Ready | State::On => 32,
             State::Starting | State::Waiting => 33,
             State::Ended | State::Stopped | State::Off => 90,
         };
-        match colours {
-            true => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),
-            false => text.to_owned(),
-        }
+        paint(colours, text, colour)
     }
 }
 
@@ -451,61 +519,5 @@ fn span(span: Duration) -> String {
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d{:02}h", seconds / 86400, seconds % 86400 / 3600),
-    }
-}
-
-/// Prints how a download goes: on a terminal in a line that changes, else in one when it is over.
-pub struct Download {
-    what: String,
-    terminal: bool,
-    /// When the line was printed last, if it still has no end.
-    shown: Option<Instant>,
-}
-
-impl Download {
-    /// Of this file.
-    #[must_use]
-    pub fn of(file: &Path) -> Self {
-        Self {
-            what: file.display().to_string(),
-            terminal: io::stderr().is_terminal(),
-            shown: None,
-        }
-    }
-
-    /// Prints where it is.
-    pub fn is_at(&mut self, progress: Progress) {
-        let what = &self.what;
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        match progress {
-            Progress::There => self.line(&format!("{what}: there already")),
-            Progress::Done(bytes) => self.line(&format!("{what}: {:.1} MiB", mib(bytes))),
-            Progress::Bytes(bytes, total) => {
-                let often = Duration::from_millis(100);
-                if !self.terminal || self.shown.is_some_and(|shown| shown.elapsed() < often) {
-                    return;
-                }
-                let text = match total {
-                    Some(total) => format!("{:.1} of {:.1} MiB", mib(bytes), mib(total)),
-                    None => format!("{:.1} MiB", mib(bytes)),
-                };
-                eprint!("\r\x1b[K{what}: {text}");
-                self.shown = Some(Instant::now());
-            }
-        }
-    }
-
-    /// Ends the line that changes, if it is there.
-    pub fn ends(&mut self) {
-        if self.shown.take().is_some() {
-            eprintln!();
-        }
-    }
-
-    fn line(&mut self, text: &str) {
-        match self.shown.take() {
-            Some(_) => eprintln!("\r\x1b[K{text}"),
-            None => eprintln!("{text}"),
-        }
     }
 }

@@ -35,7 +35,7 @@ pub fn run(options: &Fetch, project: Option<&Name>) -> Result<u8, Failure> {
     let fetcher = Fetcher::new(folder(&lab).ok_or_else(|| Failure::all(vec![no_folder(&lab)]))?);
     let mut problems = Vec::new();
     for payload in &lab.fetch {
-        let mut download = Download::of(&payload.to);
+        let download = Download::of(&payload.to);
         let mut was_there = false;
         let done = fetcher.fetch(payload, &mut |progress| {
             was_there |= matches!(progress, Progress::There);
@@ -47,7 +47,6 @@ pub fn run(options: &Fetch, project: Option<&Name>) -> Result<u8, Failure> {
                 was_there,
             }),
             Err(error) => {
-                download.ends();
                 problems.push(Problem {
                     hint: Some(error.hint()),
                     message: error.to_string(),

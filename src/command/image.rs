@@ -5,7 +5,8 @@ use crate::error::{Cause, Failure, Problem, REFUSED};
 use crate::host::places::Places;
 use crate::host::tools::IMAGE;
 use crate::image::{self, Options};
-use crate::{json, supervisor, ui};
+use crate::ui::{self, Building};
+use crate::{json, supervisor};
 
 /// Builds the image.
 pub fn run(options: &Image) -> Result<u8, Failure> {
@@ -19,16 +20,19 @@ pub fn run(options: &Image) -> Result<u8, Failure> {
         .unwrap_or_else(|| Places::of_caller().state.join(IMAGE));
     let mut wanted = Options::new(output);
     wanted.kernel.clone_from(kernel);
-    let built = image::build(&wanted, &mut |progress| ui::status(&progress.to_string())).map_err(
-        |error| Failure {
-            problems: vec![Problem {
-                message: supervisor::chain(&error),
-                hint: error.hint(),
-            }],
-            code: REFUSED,
-            cause: Cause::Other,
-        },
-    )?;
+    let building = Building::new();
+    let built =
+        image::build(&wanted, &mut |progress| building.is_at(&progress)).map_err(|error| {
+            Failure {
+                problems: vec![Problem {
+                    message: supervisor::chain(&error),
+                    hint: error.hint(),
+                }],
+                code: REFUSED,
+                cause: Cause::Other,
+            }
+        })?;
+    drop(building);
     if *json {
         return ui::json(&json::Image {
             folder: wanted.output,

@@ -279,7 +279,10 @@ fn told(dir: &RunDir, outcome: Raised, changes: Vec<Edit>) -> Result<u8, Failure
 /// Shows events until the lab is up, or until it ends.
 fn watch(mut client: Client, options: &cli::Up, lab: &Lab, dir: &RunDir) -> Result<u8, Failure> {
     let hold = !options.detach;
-    let mut printer = Printer::new();
+    let mut printer = match options.json && hold {
+        true => Printer::new(),
+        false => Printer::of_lab(lab),
+    };
     loop {
         let reply = client
             .reply()

@@ -10,6 +10,8 @@ use cpio::newc::{Builder, ModeFileType, trailer};
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
 
+use super::Progress;
+
 /// How the initrd is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
@@ -19,6 +21,9 @@ pub enum Compression {
     /// gzip, which every kernel can unpack.
     Gzip,
 }
+
+/// Packed in about 10 ms, after which it is told how far that is.
+const PART: usize = 1 << 18;
 
 /// A tree of files that becomes an initrd.
 #[derive(Debug, Default)]
@@ -64,14 +69,23 @@ impl Archive {
     }
 
     /// Returns the archive's bytes.
-    pub(super) fn finish(self, compression: Compression) -> Vec<u8> {
+    pub(super) fn finish(
+        self,
+        compression: Compression,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Vec<u8> {
         let cpio = self.cpio();
         match compression {
             Compression::None => cpio,
             Compression::Gzip => {
                 // GzEncoder writes neither a name nor a time into the header.
                 let mut gzip = GzEncoder::new(Vec::new(), Level::best());
-                gzip.write_all(&cpio).expect(MEMORY);
+                let (mut bytes, of) = (0, cpio.len() as u64);
+                for part in cpio.chunks(PART) {
+                    gzip.write_all(part).expect(MEMORY);
+                    bytes += part.len() as u64;
+                    progress(Progress::Packed { bytes, of });
+                }
                 gzip.finish().expect(MEMORY)
             }
         }
@@ -141,7 +155,7 @@ mod tests {
     fn an_archive_is_a_whole_newc_cpio() {
         let mut archive = Archive::default();
         archive.file("init", 0o755, b"#!/bin/sh\n");
-        let bytes = archive.finish(Compression::None);
+        let bytes = archive.finish(Compression::None, &mut |_| {});
         assert!(bytes.starts_with(b"070701"));
         assert!(bytes.windows(10).any(|window| window == b"TRAILER!!!"));
         assert_eq!(bytes.len() % 4, 0);

@@ -95,6 +95,20 @@ pub enum Progress {
         /// Those that this host does not have.
         missing: Vec<String>,
     },
+    /// So many modules are read, of so many.
+    Unpacked {
+        /// How many.
+        modules: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// So many bytes of an archive are packed, of so many.
+    Packed {
+        /// How many.
+        bytes: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// A file of the image is in its place.
     Wrote {
         /// The file.
@@ -131,6 +145,8 @@ impl fmt::Display for Progress {
                     ),
                 }
             }
+            Self::Unpacked { modules, of } => write!(f, "{modules} of {of} modules are read"),
+            Self::Packed { bytes, of } => write!(f, "{bytes} of {of} bytes are packed"),
             Self::Wrote { path, bytes } => write!(f, "{} ({bytes} bytes)", path.display()),
         }
     }
@@ -220,9 +236,9 @@ pub fn build(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<Bu
     });
 
     let vmlinuz = output::read(&kernel.path)?;
-    let mut archive = pack(&kernel, &tree, &modules, &busybox)?;
-    programs.pack(&mut archive)?;
-    let initrd = archive.finish(options.compression);
+    let mut archive = pack(&kernel, &tree, &modules, &busybox, progress)?;
+    programs.pack(&mut archive, progress)?;
+    let initrd = archive.finish(options.compression, progress);
     let built = Built {
         kernel: kernel.version,
         modules: modules.files.into_keys().collect(),
@@ -277,13 +293,14 @@ fn pack(
     tree: &Tree,
     modules: &Modules,
     busybox: &Busybox,
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<Archive, ImageError> {
     let mut archive = Archive::default();
     for folder in ["dev", "proc", "sys", "run", "tmp", "root", "mnt", "etc"] {
         archive.folder(folder);
     }
     busybox.pack(&mut archive)?;
-    tree.pack(modules, &kernel.version, &mut archive)?;
+    tree.pack(modules, &kernel.version, &mut archive, progress)?;
 
     let program = 0o755;
     archive.file("init", program, include_bytes!("init.sh"));

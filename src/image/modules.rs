@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
-use super::{ImageError, output};
+use super::{ImageError, Progress, output};
 
 /// The drivers of the network cards that QEMU has and that racks have; a kernel needs
 /// one of them. virtio_net is no use without virtio_pci, which is wanted below.
@@ -147,12 +147,15 @@ impl Tree {
         chosen: &Modules,
         version: &str,
         archive: &mut Archive,
+        progress: &mut dyn FnMut(Progress),
     ) -> Result<(), ImageError> {
         let folder = format!("lib/modules/{version}");
         let mut dep = String::new();
-        for (name, file) in &chosen.files {
+        let of = chosen.files.len();
+        for (modules, (name, file)) in (1..).zip(&chosen.files) {
             let module = unpack(&self.folder.join(file))?;
             archive.file(&format!("{folder}/{name}.ko"), 0o644, module);
+            progress(Progress::Unpacked { modules, of });
             dep.push_str(&format!("{name}.ko:"));
             for needed in &self.modules[name].1 {
                 dep.push_str(&format!(" {needed}.ko"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::archive::{Archive, Compression};
-use super::{ImageError, output, under};
+use super::{ImageError, Progress, output, under};
 
 /// What the image carries where the host has it: how a node talks to its BMC, and what
 /// its firmware says of it.
@@ -78,7 +78,11 @@ impl Programs {
     /// # Errors
     ///
     /// [`ImageError::Read`].
-    pub(super) fn pack(&self, archive: &mut Archive) -> Result<(), ImageError> {
+    pub(super) fn pack(
+        &self,
+        archive: &mut Archive,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), ImageError> {
         if self.found.is_empty() {
             return Ok(());
         }
@@ -90,7 +94,7 @@ impl Programs {
         pack_libraries(&self.libraries, &mut packed)?;
         let path = ENTERPRISES.trim_start_matches('/');
         packed.file(path, 0o644, self.enterprises.as_str());
-        archive.file(PACKED, 0o644, packed.finish(Compression::Gzip));
+        archive.file(PACKED, 0o644, packed.finish(Compression::Gzip, progress));
         Ok(())
     }
 }

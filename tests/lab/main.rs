@@ -41,6 +41,7 @@ mod services;
 mod sessions;
 mod shell;
 mod stages;
+mod terminal;
 mod typist;
 #[path = "../json/validator.rs"]
 mod validator;

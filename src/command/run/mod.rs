@@ -129,7 +129,7 @@ impl Run<'_> {
 
     /// Waits until the lab is up.
     fn comes_up(&self, client: &mut Client, capture: &mut Option<Child>) -> Result<(), Failure> {
-        let mut printer = Printer::new();
+        let mut printer = Printer::of_lab(self.lab);
         let ended = || Failure::failed(format!("lab `{}` ended before it was up", self.lab.name));
         loop {
             let reply = client
