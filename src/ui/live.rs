@@ -260,7 +260,7 @@ mod tests {
         rows.insert(0, far);
         assert_eq!(
             screen(rows, 6, 40).screen().contents(),
-            "[/] a-file-of-a-long-name/and-…   99 %\n[/] node1\n[/] node2\n    and 7 more\n^C"
+            "[/] a-file-of-a-long-name/and-a…   99 %\n[/] node1\n[/] node2\n    and 7 more\n^C"
         );
     }
 
