@@ -106,6 +106,8 @@ pub enum Command {
     Boot(Boot),
     /// Pull the cable of a node's network card, plug it in, or print whether it is
     Link(Link),
+    /// Put an image into a node's CD drive, take it out, or print what is in it
+    Media(Media),
     /// Make the BMC of a node measure and report what it should
     #[command(subcommand)]
     Bmc(Bmc),

@@ -1,5 +1,7 @@
 //! Events: what happens in a lab, as the log file and the control protocol carry it.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +106,13 @@ pub enum What {
         nic: usize,
         /// What it is now.
         link: Link,
+    },
+    /// What is in a node's CD drive was changed.
+    Media {
+        /// The node.
+        node: Name,
+        /// The image that is in it now; none when it is empty.
+        medium: Option<PathBuf>,
     },
     /// A node's boot has come to a stage.
     Stage {

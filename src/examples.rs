@@ -198,6 +198,20 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "media",
+        &[
+            (
+                "sudo nsplay media node1 insert tools.iso",
+                "a CD for a node that runs, or will",
+            ),
+            (
+                "sudo nsplay boot node1 --device cdrom --once",
+                "booted at its next start",
+            ),
+            ("sudo nsplay media node1 eject", "and out with it"),
+        ],
+    ),
+    (
         "capture",
         &[
             ("sudo nsplay capture node1", "the packets of node1"),

@@ -42,7 +42,7 @@ pub struct Inspection {
     pub cpu: String,
     /// Its disks.
     pub disks: Vec<Drive>,
-    /// The image in its CD drive; none for a node without one.
+    /// The image in its CD drive; none when that is empty.
     pub iso: Option<PathBuf>,
     /// The interface of its TPM 2; none for a node without one.
     pub tpm: Option<Tpm>,
@@ -168,7 +168,7 @@ impl Inspection {
                     serial: storage::serial(node, number),
                 })
                 .collect(),
-            iso: node.iso.clone(),
+            iso: runs.map_or_else(|| node.iso.clone(), power::Node::medium),
             tpm: node.tpm,
             secure_boot: node.secure_boot,
             firmware: node.firmware.to_string(),

@@ -240,6 +240,13 @@ impl Printer {
                     &format!("{node}: the link of network card {nic} is {link}"),
                 );
             }
+            What::Media { node, medium } => {
+                let text = match medium {
+                    Some(medium) => format!("{} is in its CD drive", medium.display()),
+                    None => "its CD drive is empty".to_owned(),
+                };
+                self.mark("*", &format!("{node}: {text}"));
+            }
             What::Sensor { node, sensor, text } => {
                 self.mark("*", &format!("{node}: sensor `{sensor}` {text}"));
             }

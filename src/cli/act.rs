@@ -1,5 +1,7 @@
 //! The options of the verbs that change a running lab.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use crate::lab::Name;
@@ -40,6 +42,31 @@ pub struct Shell {
     /// The member, or `fabric` for the network between them
     #[arg(value_parser = Name::new, default_value = "fabric")]
     pub member: Name,
+}
+
+/// `nsplay media`.
+#[derive(Args, Debug)]
+pub struct Media {
+    /// The node
+    #[arg(value_parser = Name::new)]
+    pub node: Name,
+    /// What is to become of it; without it, print what is in the drive
+    pub deed: Option<MediaDeed>,
+    /// The image to insert, a file of yours that the lab need not see
+    #[arg(value_name = "ISO", required_if_eq("deed", "insert"))]
+    pub iso: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done to a CD drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MediaDeed {
+    /// Put an image into it, in place of what is in it; it stays over power cycles, until `down`
+    Insert,
+    /// Leave it empty
+    Eject,
 }
 
 /// `nsplay link`.

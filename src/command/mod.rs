@@ -19,6 +19,7 @@ mod inspect;
 mod link;
 mod logs;
 mod ls;
+mod media;
 mod order;
 mod plan;
 mod power;
@@ -87,6 +88,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Power(options) => power::run(options, &name()),
         Command::Boot(options) => boot::run(options, &name()),
         Command::Link(options) => link::run(options, &name()),
+        Command::Media(options) => media::run(options, &name()),
         Command::Bmc(options) => bmc::run(options, &name()),
         Command::Inspect(options) => inspect::run(options, project),
         Command::Plan(options) => plan::run(options, project),

@@ -314,6 +314,7 @@ fn watch(mut client: Client, options: &cli::Up, lab: &Lab, dir: &RunDir) -> Resu
                 | Reply::Console { .. }
                 | Reply::Nodes { .. }
                 | Reply::Links { .. }
+                | Reply::Media { .. }
                 | Reply::Sensors { .. }
                 | Reply::Faults { .. }
                 | Reply::Attached { .. }

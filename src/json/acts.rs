@@ -62,6 +62,15 @@ pub struct Cable {
     pub link: node::Link,
 }
 
+/// What is in a node's CD drive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Media {
+    /// The node.
+    pub node: Name,
+    /// The image, as who inserted it names it; none for an empty drive.
+    pub medium: Option<PathBuf>,
+}
+
 /// What somebody waited for, and has come about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Waited {
@@ -201,6 +210,10 @@ impl Document for Boot {
 
 impl Document for Links {
     const NAME: &'static str = "link";
+}
+
+impl Document for Media {
+    const NAME: &'static str = "media";
 }
 
 impl Document for Waited {

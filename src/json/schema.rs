@@ -43,6 +43,7 @@ known!(
     super::Keys,
     super::Links,
     super::Ls,
+    super::Media,
     crate::inspect::Inspection,
     super::Ordered,
     super::Packet,

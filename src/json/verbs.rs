@@ -47,6 +47,7 @@ pub const VERBS: &[(&str, Prints)] = &[
     ("power", One(&["power"])),
     ("boot", One(&["boot"])),
     ("link", One(&["link"])),
+    ("media", One(&["media"])),
     ("bmc set", One(&["bmc"])),
     ("bmc event", One(&["bmc"])),
     ("bmc fault", One(&["bmc"])),

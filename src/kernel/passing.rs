@@ -8,7 +8,8 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, s
 /// How many go with one byte; the kernel takes 253 (SCM_MAX_FD).
 const AT_ONCE: usize = 128;
 
-/// Sends descriptors, with a byte for each `AT_ONCE` of them.
+/// Sends descriptors, with a byte for each `AT_ONCE` of them: a line end, which QEMU's monitor
+/// passes over.
 ///
 /// # Errors
 /// What sendmsg(2) says.
@@ -16,7 +17,7 @@ pub fn send(to: impl AsFd, descriptors: &[OwnedFd]) -> io::Result<()> {
     for some in descriptors.chunks(AT_ONCE) {
         let numbers: Vec<RawFd> = some.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&numbers)];
-        let byte = [IoSlice::new(b"+")];
+        let byte = [IoSlice::new(b"\n")];
         let fd = to.as_fd().as_raw_fd();
         sendmsg::<()>(fd, &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
     }

@@ -155,7 +155,7 @@ pub struct Node {
     pub cpu: String,
     /// Its disks.
     pub disks: Vec<Disk>,
-    /// The image in its CD drive; none for a node without one.
+    /// The image in its CD drive; none for an empty one.
     pub iso: Option<PathBuf>,
     /// What it starts when its BMC chose nothing else, in place of looking for something to boot.
     pub kernel: Option<Kernel>,

@@ -109,8 +109,7 @@ fn selected(flags: [u8; 5], node: &Node) -> Selected {
         // The mode is the operating system's to know.
         3 => Selected::Device(disk, "; there is no safe mode"),
         4 => Selected::Missing("a diagnostic partition, which it does not have"),
-        5 if node.iso.is_some() => Selected::Device(BootDevice::Cdrom, ""),
-        5 => Selected::Missing("a CD, which it does not have"),
+        5 => Selected::Device(BootDevice::Cdrom, ""),
         6 => Selected::Missing("the firmware's setup, which cannot be entered this way"),
         7..=9 | 11 => Selected::Missing("remote media, which it does not have"),
         15 => Selected::Missing("a floppy, which it does not have"),
@@ -164,17 +163,12 @@ impl BootOptions {
             self.choose([0; 5], now);
             return Ok(());
         };
-        let (selector, has) = match choice {
-            Choice::Network => (1, true),
-            Choice::Disk => (2, !node.disks.is_empty()),
-            Choice::Cdrom => (5, node.iso.is_some()),
+        let selector = match choice {
+            Choice::Network => 1,
+            Choice::Disk if node.disks.is_empty() => return Err("it has no disk"),
+            Choice::Disk => 2,
+            Choice::Cdrom => 5,
         };
-        if !has {
-            return Err(match choice {
-                Choice::Network | Choice::Disk => "it has no disk",
-                Choice::Cdrom => "it has no CD drive; `iso` in the lab file gives it one",
-            });
-        }
         let persistent = if once { 0 } else { PERSISTENT };
         let way = match node.firmware {
             Firmware::Bios => 0,
@@ -318,7 +312,7 @@ mod tests {
     #[test]
     fn what_a_node_cannot_do_is_said_and_leaves_its_usual_order() {
         let mut bare = node(Firmware::Uefi, &[NETWORK]);
-        for selector in [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15] {
+        for selector in [3, 4, 6, 7, 8, 9, 10, 11, 12, 15] {
             let boot =
                 told(VALID, selector).next(&node(Firmware::Bios, &[NETWORK, DISK]), Instant::now());
             assert_eq!(boot.order == [NETWORK, DISK], selector != 3, "{selector}");
@@ -339,8 +333,7 @@ mod tests {
     #[test]
     fn of_several_devices_the_first_in_the_order_is_meant() {
         let (second, cd) = (BootDevice::Disk(2), BootDevice::Cdrom);
-        let mut node = node(Firmware::Bios, &[NETWORK, cd, second, DISK]);
-        node.iso = Some("/x.iso".into());
+        let node = node(Firmware::Bios, &[NETWORK, cd, second, DISK]);
         let order = |selector| told(VALID, selector).next(&node, Instant::now()).order;
         assert_eq!(order(2), [second, NETWORK, cd, DISK]);
         assert_eq!(order(5), [cd, NETWORK, second, DISK]);

@@ -12,6 +12,7 @@ pub mod chassis;
 pub mod console;
 mod door;
 pub mod faults;
+mod host;
 pub mod keys;
 pub mod memory;
 pub mod power;

@@ -19,26 +19,30 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::boot::{Boot, BootOptions};
-use super::chassis::{Chassis, Identify, LastEvent};
+use super::chassis::{Chassis, LastEvent};
 use super::console::Console;
 pub use super::door::Door;
+pub use super::host::Host;
 use super::memory::Memory;
 use super::qemu::{Fds, Machine};
 use super::qmp::{Qmp, Said};
 use super::{Link, Order, Power, serial, storage};
 use crate::event::What;
 use crate::journal::Journal;
-use crate::kernel::net::Members;
 use crate::kernel::process::{self, Spawn};
-use crate::kernel::reaper::{Child, Exit, Reaper};
+use crate::kernel::reaper::{Child, Exit};
 use crate::kernel::tap;
 use crate::lab::{LinkName, Name};
 use crate::lines::Lines;
+pub use media::Image;
 
 mod cables;
+mod light;
+mod media;
 mod reboot;
 
 use cables::Pulled;
+use media::Drive;
 use reboot::{RESET_BY_GUEST, SOFT_RESET, restart_cause};
 
 /// SeaBIOS resets the machine once or twice itself, 35 to 85 ms after it was reset (1.16.2).
@@ -61,6 +65,8 @@ enum Deed {
     Power(Order, Door),
     /// The cable of a network card, counted from 0.
     Cable(usize, Link),
+    /// What is in the CD drive.
+    Medium(Option<Image>),
 }
 
 /// A node, for those who give it orders and ask how it is.
@@ -76,6 +82,7 @@ pub struct Node {
     memory: Rc<Memory>,
     console: Console,
     pulled: Pulled,
+    drive: Drive,
 }
 
 impl Node {
@@ -96,6 +103,7 @@ impl Node {
         let console = Console::default();
         let boot_options = Rc::new(Notify::new());
         let pulled = Pulled::default();
+        let drive = Drive::new(machine.node.iso.clone());
         let keeper = Keeper {
             user,
             power: tell,
@@ -104,6 +112,7 @@ impl Node {
             boot_options: Rc::clone(&boot_options),
             memory: Rc::clone(&memory),
             pulled: pulled.clone(),
+            drive: drive.clone(),
             lines: serial::connect(&machine.node, &console, &host.journal),
             machine,
             host,
@@ -120,6 +129,7 @@ impl Node {
             memory,
             console,
             pulled,
+            drive,
         })
     }
 
@@ -178,28 +188,6 @@ impl Node {
         self.chassis.borrow().comes_on()
     }
 
-    /// Switches the identify light, and tells when it goes out by itself.
-    pub fn identify(&self, identify: Identify) {
-        self.chassis.borrow_mut().identify = identify;
-        self.tell_light();
-        if let Identify::Until(end) = identify {
-            let node = self.clone();
-            tokio::task::spawn_local(async move {
-                sleep_until(end.into()).await;
-                // It may have been switched again since.
-                if node.chassis.borrow().identify == identify {
-                    node.tell_light();
-                }
-            });
-        }
-    }
-
-    fn tell_light(&self) {
-        let on = self.chassis.borrow().identifies() != Identify::Off;
-        let node = self.name.clone();
-        self.journal.say(What::Identify { node, on });
-    }
-
     /// Writes down what has to outlast the lab, after the chassis was changed.
     pub fn remember(&self) {
         self.memory.keep(&self.chassis.borrow());
@@ -225,17 +213,6 @@ impl Node {
     }
 }
 
-/// What a node needs of the supervisor.
-#[derive(Clone)]
-pub struct Host {
-    /// The namespaces.
-    pub members: Rc<Members>,
-    /// Who reaps.
-    pub reaper: Reaper,
-    /// Who is told.
-    pub journal: Journal,
-}
-
 /// The state machine.
 struct Keeper {
     machine: Machine,
@@ -250,6 +227,8 @@ struct Keeper {
     memory: Rc<Memory>,
     /// The network cards whose cable is out.
     pulled: Pulled,
+    /// The CD drive.
+    drive: Drive,
     /// Takes the serial line of each QEMU.
     lines: mpsc::UnboundedSender<UnixStream>,
 }
@@ -263,6 +242,8 @@ struct Running {
     ends_at_reboot: bool,
     qmp: oneshot::Receiver<io::Result<Rc<Qmp>>>,
     greeted: Option<Rc<Qmp>>,
+    /// How many media this QEMU has been given since its start.
+    media: u32,
     said: mpsc::UnboundedReceiver<Said>,
     reason: Option<String>,
     /// When the machine last started.
@@ -347,6 +328,13 @@ impl Keeper {
             Deed::Cable(card, link) => {
                 let outcome = self.plug(card, link, running).await;
                 (format!("set the link {link}"), outcome)
+            }
+            Deed::Medium(image) => {
+                let verb = match &image {
+                    Some(image) => format!("insert {}", image.path.display()),
+                    None => "eject the CD".to_owned(),
+                };
+                (verb, self.change_medium(image, running).await)
             }
         };
         outcome.map_err(|error| {
@@ -445,10 +433,12 @@ impl Keeper {
             netns.inside(|| (0..cards).map(|n| tap::open(&LinkName::tap(n))).collect())?;
         let (qmp_ours, qmp_qemus) = StdStream::pair()?;
         let (serial_ours, serial_qemus) = serial::pair()?;
+        let (medium, image) = self.drive.passed();
         let fds = Fds {
             taps: taps.iter().map(AsRawFd::as_raw_fd).collect(),
             qmp: qmp_qemus.as_raw_fd(),
             serial: serial_qemus.as_raw_fd(),
+            medium,
         };
         // One that was left by a QEMU that was killed would be in the way.
         let _ = fs::remove_file(self.machine.vnc());
@@ -464,7 +454,12 @@ impl Keeper {
             user: Some(self.user),
             groups: &self.machine.accelerator.group(),
             caps: &[],
-            inherit: &[fds.taps.as_slice(), &[fds.qmp, fds.serial]].concat(),
+            inherit: &[
+                fds.taps.as_slice(),
+                &[fds.qmp, fds.serial],
+                image.as_slice(),
+            ]
+            .concat(),
             cell: Some(&self.machine.cell()),
         })?;
         let child = self.host.reaper.expect(spawned.pid);
@@ -504,6 +499,7 @@ impl Keeper {
             boot,
             qmp,
             greeted: None,
+            media: 0,
             said,
             reason: None,
             began: Instant::now(),

@@ -72,6 +72,30 @@ pub struct Fds {
     pub qmp: RawFd,
     /// A connected socket for the serial line.
     pub serial: RawFd,
+    /// What is in the CD drive.
+    pub medium: Medium,
+}
+
+impl Medium {
+    /// What the lab file puts into the drive of `node`.
+    #[must_use]
+    pub fn of(node: &Node) -> Self {
+        match node.iso {
+            Some(_) => Self::OfLabFile,
+            None => Self::Nothing,
+        }
+    }
+}
+
+/// What is in the CD drive of a machine that starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Nothing.
+    Nothing,
+    /// The image of the lab file.
+    OfLabFile,
+    /// An open image.
+    Open(RawFd),
 }
 
 impl Machine {
@@ -181,7 +205,7 @@ impl Machine {
                 argv.put("-fw_cfg", format!("name={key},string=n"));
             }
         }
-        disks::put(&mut argv, self, at);
+        disks::put(&mut argv, self, fds.medium, at);
         if let Some(kernel) = node.kernel.as_ref().filter(|_| boot.kernel) {
             disks::put_kernel(&mut argv, node, kernel);
         }

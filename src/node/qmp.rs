@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::Link;
+use crate::kernel::passing;
 
 /// QEMU answers in milliseconds; one that is stopped (SIGSTOP) never does.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -27,6 +29,8 @@ pub struct Qmp {
     /// How many stops and starts are ours, and not worth a line.
     ours: Rc<Cell<u32>>,
     service: QapiService<QmpStreamTokio<WriteHalf<UnixStream>>>,
+    /// The same socket, for descriptors.
+    socket: StdStream,
 }
 
 /// What QEMU said on its own that a node acts on.
@@ -47,7 +51,8 @@ impl Qmp {
     /// TimedOut, or what the socket says.
     pub async fn greet(socket: StdStream, said: mpsc::UnboundedSender<Said>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let (read, write) = tokio::io::split(UnixStream::from_std(socket)?);
+        let ours = UnixStream::from_std(socket.try_clone()?)?;
+        let (read, write) = tokio::io::split(ours);
         let greeting = async {
             QmpStreamTokio::open_split(read, write)
                 .await?
@@ -58,7 +63,11 @@ impl Qmp {
         let (service, events) = stream.into_parts();
         let ours = Rc::default();
         tokio::task::spawn_local(listen(events, said, Rc::clone(&ours)));
-        Ok(Self { ours, service })
+        Ok(Self {
+            ours,
+            service,
+            socket,
+        })
     }
 
     /// Resets the machine.
@@ -93,6 +102,17 @@ impl Qmp {
         let name = format!("nic{card}");
         let up = link == Link::Up;
         self.execute(qmp::set_link { name, up }).await
+    }
+
+    /// Gives QEMU a descriptor, which it opens as `/dev/fdset/SET`.
+    ///
+    /// # Errors
+    /// TimedOut, or what sendmsg(2) or QEMU says.
+    pub(super) async fn add_fd(&self, set: i64, fd: OwnedFd) -> io::Result<()> {
+        // QEMU takes the descriptor that came last, with whatever bytes (qemu_chr_fe_get_msgfd).
+        passing::send(&self.socket, &[fd])?;
+        let (fdset_id, opaque) = (Some(set), None);
+        self.execute(qmp::add_fd { fdset_id, opaque }).await
     }
 
     /// Starts a machine that was told to wait (`-S`).
@@ -153,7 +173,7 @@ impl Qmp {
         done
     }
 
-    async fn execute<C: qapi::qmp::QmpCommand>(&self, command: C) -> io::Result<()> {
+    pub(super) async fn execute<C: qapi::qmp::QmpCommand>(&self, command: C) -> io::Result<()> {
         self.ask(command).await.map(drop)
     }
 

@@ -70,6 +70,7 @@ impl fmt::Display for Plan {
                 qmp: 3,
                 serial: 4,
                 taps: (5..).take(machine.mtus.len()).collect(),
+                medium: qemu::Medium::of(&machine.node),
             };
             let argv = machine.argv(&Boot::usual(&machine.node), &fds);
             show_cell(f, Some(&machine.cell()))?;

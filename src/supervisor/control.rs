@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::{JoinHandle, JoinSet, spawn_local};
 
 use super::change::Untouched;
+use super::media;
 use super::protocol::{BootChange, Outcome, Reply, Request};
 use super::running::Running;
 use super::see;
@@ -140,6 +141,15 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             Err(Refusal::Failed(message)) => client.last(&Reply::Refused { message }).await,
             Ok(links) => client.answer(Ok(Some(Reply::Links { links }))).await,
         },
+        Request::Media { node, change } => {
+            let open = async || {
+                client.last(&Reply::GoOn).await?;
+                let mut come = received(read.get_ref(), 1).await?;
+                come.pop().ok_or_else(|| io::ErrorKind::InvalidData.into())
+            };
+            let became = media::media(&desk, &node, change, open).await;
+            client.way(became).await
+        }
         Request::Order { member, deed } => {
             let plan = desk.lab.plan();
             if !plan.lab.members().contains(&&member) {

@@ -13,6 +13,7 @@ pub mod handover;
 mod keep;
 pub mod launch;
 mod life;
+mod media;
 mod orders;
 mod out;
 mod probe;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,14 @@ pub enum Request {
         nic: Option<usize>,
         /// What it is to be; none asks what it is.
         change: Option<Link>,
+    },
+    /// What is in a node's CD drive. With an image to insert, its descriptor follows
+    /// [`Reply::GoOn`].
+    Media {
+        /// The node.
+        node: Name,
+        /// What is to become of it; none only asks.
+        change: Option<MediaChange>,
     },
     /// An order to a member; the answer comes when it has been carried out.
     Order {
@@ -151,6 +160,19 @@ pub struct BootChange {
     pub once: bool,
 }
 
+/// A change of what is in a CD drive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MediaChange {
+    /// Nothing is in it.
+    Eject,
+    /// An image is in it.
+    Insert {
+        /// Where it is for who has opened it.
+        path: PathBuf,
+    },
+}
+
 /// What a member can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -201,6 +223,11 @@ pub enum Reply {
     Links {
         /// Each card, counted from 1, and what its cable is.
         links: Vec<(usize, Link)>,
+    },
+    /// What is in a CD drive.
+    Media {
+        /// The path of the image, for who has opened it; none for an empty drive.
+        medium: Option<PathBuf>,
     },
     /// What the sensors of a BMC show.
     Sensors {

@@ -142,6 +142,7 @@ fn every_verb_prints_what_its_schema_says() {
     assert_eq!(calls.json(&["start", "web"])["now"][0]["state"], "ready");
     assert_eq!(calls.json(&["restart", "web"])["order"], "restart");
     calls.json(&["boot", "node1", "--device", "network", "--once"]);
+    assert!(calls.json(&["media", "node1"])["medium"].is_null());
     assert_eq!(
         calls.json(&["link", "node1", "down"])["links"][0]["link"],
         "down"

@@ -258,7 +258,6 @@ fn node(
     let bootable = Bootable {
         nics: 1 + more_nics.len(),
         disks: hardware.disks.len(),
-        cdroms: usize::from(hardware.iso.is_some()),
     };
     let profile = file.profile;
     let netboot = netboot::check(file.netboot, firmware, &who, notes);
@@ -352,7 +351,6 @@ fn users(files: Vec<UserFile>, administrator: &str, bmc: &str, notes: &Notes) ->
 struct Bootable {
     nics: usize,
     disks: usize,
-    cdroms: usize,
 }
 
 impl Bootable {
@@ -372,12 +370,8 @@ impl Bootable {
                 "disk",
                 "give it one, such as disk = \"8GiB\", or leave it out here",
             ),
-            BootDevice::Cdrom => (
-                self.cdroms,
-                1,
-                "CD drive",
-                "give it one, such as iso = \"install.iso\", or leave it out here",
-            ),
+            // Every node has one.
+            BootDevice::Cdrom => (1, 1, "CD drive", ""),
         }
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn spell(
         disks,
         iso: table.read_at("iso", |v, at| match v.as_bool() {
             Some(false) => Ok(None),
-            _ => file(v, folder(at), "a file, or false for no CD drive").map(Some),
+            _ => file(v, folder(at), "a file, or false for an empty CD drive").map(Some),
         }),
         kernel: table.read_at("kernel", |v, at| file(v, folder(at), "a file")),
         initrd: table.read_at("initrd", |v, at| file(v, folder(at), "a file")),

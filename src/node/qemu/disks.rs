@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Argv, Machine, quoted};
+use super::{Argv, Machine, Medium, quoted};
 use crate::lab::{BootDevice, Disk, DiskBus, Kernel, Node};
 use crate::node::storage;
 
@@ -10,7 +10,12 @@ use crate::node::storage;
 const CD_PORT: u8 = 5;
 
 /// Puts the drives of a machine; `at` gives each device its place in the boot order.
-pub(super) fn put(argv: &mut Argv, machine: &Machine, at: impl Fn(BootDevice) -> String) {
+pub(super) fn put(
+    argv: &mut Argv,
+    machine: &Machine,
+    medium: Medium,
+    at: impl Fn(BootDevice) -> String,
+) {
     let node = &machine.node;
     if node.disks.iter().any(|disk| disk.bus == DiskBus::Scsi) {
         argv.put("-device", "virtio-scsi-pci,id=scsi0");
@@ -33,20 +38,27 @@ pub(super) fn put(argv: &mut Argv, machine: &Machine, at: impl Fn(BootDevice) ->
             format!("{kind},id={id},drive={id},serial={serial}{place}"),
         );
     }
-    if node.iso.is_some() {
-        let file = quoted(&storage::iso(node));
-        argv.put(
-            "-blockdev",
-            format!("driver=raw,node-name=cd0,read-only=on,file.driver=file,file.filename={file}"),
-        );
-        argv.put(
-            "-device",
-            format!(
-                "ide-cd,bus=ide.{CD_PORT},id=cd0,drive=cd0{}",
-                at(BootDevice::Cdrom)
-            ),
-        );
-    }
+    let file = match medium {
+        Medium::Nothing => None,
+        Medium::OfLabFile => Some(quoted(&storage::iso(node))),
+        Medium::Open(fd) => {
+            argv.put("-add-fd", format!("fd={fd},set=0"));
+            Some("/dev/fdset/0".to_owned())
+        }
+    };
+    let drive = match file {
+        None => "",
+        Some(file) => {
+            let raw = "driver=raw,node-name=cd0,read-only=on,file.driver=file";
+            argv.put("-blockdev", format!("{raw},file.filename={file}"));
+            ",drive=cd0"
+        }
+    };
+    let place = at(BootDevice::Cdrom);
+    argv.put(
+        "-device",
+        format!("ide-cd,bus=ide.{CD_PORT},id=cd0{drive}{place}"),
+    );
 }
 
 /// Puts the kernel that is started without a boot loader.
