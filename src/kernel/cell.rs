@@ -277,7 +277,11 @@ impl Planner {
         if let Some(parent) = path.parent() {
             self.folder(parent)?;
         }
-        self.push(Call::Folder, path)
+        match path.file_name() {
+            Some(_) => self.push(Call::Folder, path),
+            // What ends in `..` is there as soon as what it leads out of is.
+            None => Ok(()),
+        }
     }
 
     fn shows(&self, path: &Path) -> bool {

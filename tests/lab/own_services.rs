@@ -314,7 +314,7 @@ fn a_service_that_prints_without_end_has_its_last_lines_kept_and_the_log_stays_s
     }
     let listed = host.nsplay(&["ls", "--json"]).ok().out;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
-    let disk = listed[0]["disk"].as_u64().unwrap();
+    let disk = listed["labs"][0]["disk_bytes"].as_u64().unwrap();
     assert!(
         disk >= size && disk < size + (1 << 20),
         "{disk}, {size}: {listed}"
