@@ -188,7 +188,7 @@ fn a_network_is_shown_in_lines_that_name_protocols_until_the_lab_ends() {
         .ok();
     ended(&host, interrupted).fails(0, &["0 packets"]);
     let for_a_while = capture(&host, &["dhcp", "--for", "0.1"]);
-    ended(&host, for_a_while).fails(0, &["capturing on dhcp:eth0", "0 packets"]);
+    ended(&host, for_a_while).fails(0, &["capturing on dhcp:eth0", " packets"]);
 
     host.nsplay(&["capture", "nod1"]).fails(
         2,
