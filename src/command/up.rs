@@ -23,18 +23,29 @@ use crate::host::programs::Finder;
 use crate::host::tools::Tools;
 use crate::host::unprivileged;
 use crate::json::{self, Raised};
+use crate::kernel::mark::Mark;
 use crate::kernel::process::close_inherited;
 use crate::lab::{Lab, Moved, Name};
 use crate::plan::{Plan, plan};
 use crate::rundir::{Lock, RunDir};
 use crate::service::sshd_keys::Keys;
-use crate::supervisor::launch::{Launch, launch};
+use crate::supervisor::launch::{Launch, Leash, launch};
 use crate::supervisor::protocol::{Reply, Request};
 use crate::ui::{self, Printer};
 
-/// A lab that has begun: its connection, on which its events come, and the signals that are held
-/// back.
-type Begun = (Lab, RunDir, Client, SigSet);
+/// A lab that has begun.
+pub struct Begun {
+    /// The lab.
+    pub lab: Lab,
+    /// Its places.
+    pub dir: RunDir,
+    /// Its connection, on which its events come.
+    pub client: Client,
+    /// The signals that are held back.
+    pub stops: SigSet,
+    /// The command that is run beside it, if it was made for one.
+    pub leash: Option<Leash>,
+}
 
 /// Makes the lab, and shows it until it is up, or until it ends; changes one that runs.
 pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
@@ -45,7 +56,14 @@ pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
         Claim::Changed(changes) if options.json => return tell(&wanted.dir, changes),
         Claim::Changed(_) => return Ok(0),
     };
-    let (lab, dir, client, stops) = wanted.begin(lock, hold)?;
+    let begun = wanted.begin(lock, hold, None)?;
+    let Begun {
+        lab,
+        dir,
+        client,
+        stops,
+        leash: _,
+    } = begun;
     let stopped =
         stop_on(stops, &client, &dir).map_err(|error| Failure::io("wait for signals", &error))?;
     let ended = watch(client, options, &lab, &dir);
@@ -65,11 +83,16 @@ pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
 }
 
 /// Begins a lab that lives as long as the connection that is returned, on which its events come.
-/// The signals that are returned are held back.
+/// The signals that are returned are held back. `mark` is what a command will have that is run
+/// beside it.
 ///
 /// # Errors
 /// All that is wrong; nothing is left then.
-pub fn held(options: &cli::FileOptions, project: Option<&Name>) -> Result<Begun, Failure> {
+pub fn held(
+    options: &cli::FileOptions,
+    project: Option<&Name>,
+    mark: Mark,
+) -> Result<Begun, Failure> {
     let wanted = Wish::read(options, project)?;
     let Some(lock) = wanted.lock()? else {
         let name = wanted.dir.lab();
@@ -78,7 +101,7 @@ pub fn held(options: &cli::FileOptions, project: Option<&Name>) -> Result<Begun,
             format!("`nsplay -p {name} down` takes it down; -p OTHER makes another one beside it"),
         ));
     };
-    wanted.begin(lock, true)
+    wanted.begin(lock, true, Some(mark))
 }
 
 /// What became of the attempt to have a lab to oneself.
@@ -170,7 +193,7 @@ impl Wish {
 
     /// Begins the lab, which lives as long as the connection that is returned if that is to hold
     /// it.
-    fn begin(self, lock: Lock, hold: bool) -> Result<Begun, Failure> {
+    fn begin(self, lock: Lock, hold: bool, mark: Option<Mark>) -> Result<Begun, Failure> {
         let (plan, keys, published) = self.decide().inspect_err(|_| {
             let _ = self.dir.sweep();
         })?;
@@ -193,10 +216,11 @@ impl Wish {
                 control,
                 published,
                 lock,
+                mark,
             },
             &dir,
         );
-        launched.map_err(|error| {
+        let leash = launched.map_err(|error| {
             let _ = down::end(&dir);
             Failure::io("start the supervisor", &error)
         })?;
@@ -205,7 +229,13 @@ impl Wish {
             .map_err(|errno| Failure::io("hold signals back", &errno.into()))?;
         let client = Client::ask(&dir, &Request::Up { hold })
             .map_err(|error| Failure::io("reach the supervisor", &error))?;
-        Ok((lab, dir, client, stops))
+        Ok(Begun {
+            lab,
+            dir,
+            client,
+            stops,
+            leash,
+        })
     }
 }
 

@@ -75,7 +75,9 @@ impl Host for Finder {
     }
 }
 
-fn is_executable(path: &Path) -> bool {
+/// Tells whether `path` is a file that somebody may execute.
+#[must_use]
+pub fn is_executable(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }

@@ -10,6 +10,7 @@ pub mod hostlink;
 pub mod inotify;
 pub mod kvm;
 pub mod links;
+pub mod mark;
 pub mod mount;
 pub mod net;
 pub mod netlink;

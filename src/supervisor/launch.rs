@@ -7,14 +7,19 @@
 //! The watcher sleeps until the supervisor has ended, however that came
 //! about, and removes the few names that a lab has on the host. It holds the
 //! lab's lock until then, so that whoever waits for the lock finds nothing left.
+//!
+//! It is nobody's child, in a session of its own, and has no environment: what ends all processes of
+//! a CI job, by whichever of these it finds them, ends the supervisor and leaves who clears up.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, getegid, geteuid, setsid};
@@ -22,7 +27,8 @@ use nix::unistd::{ForkResult, Pid, getegid, geteuid, setsid};
 use super::handover::Handover;
 use crate::host::places::Places;
 use crate::kernel::clone::{Side, clone, fork, pidfd_send_signal};
-use crate::kernel::user;
+use crate::kernel::mark::Mark;
+use crate::kernel::{process, user};
 use crate::plan::Plan;
 use crate::rundir::{Lock, RunDir};
 use crate::service::sshd_keys::Keys;
@@ -41,6 +47,52 @@ pub struct Launch {
     pub published: Vec<OwnedFd>,
     /// The lab's lock.
     pub lock: Lock,
+    /// What marks the command that is run beside the lab, if one is.
+    pub mark: Option<Mark>,
+}
+
+/// The command that is run beside a lab, as who runs it has it: all of it ends with this process, be
+/// it by SIGKILL.
+pub struct Leash {
+    mark: Mark,
+    /// The watcher has the other end.
+    line: UnixStream,
+}
+
+impl Leash {
+    /// What marks the command.
+    #[must_use]
+    pub fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// Ends what the command has left behind.
+    pub fn end(mut self) {
+        self.mark.end();
+        // A watcher that was killed needs not be told.
+        let _ = self.line.write_all(b".");
+    }
+}
+
+/// The same as the watcher has it.
+struct Held {
+    mark: Mark,
+    line: UnixStream,
+}
+
+impl Held {
+    /// Waits until the command is over, and ends it where who ran it has been killed; tells whether
+    /// it is over.
+    fn is_over(&mut self, within: PollTimeout) -> bool {
+        let mut fds = [PollFd::new(self.line.as_fd(), PollFlags::POLLIN)];
+        if !matches!(poll(&mut fds, within), Ok(1..)) {
+            return false;
+        }
+        if !matches!(self.line.read(&mut [0]), Ok(1..)) {
+            self.mark.end();
+        }
+        true
+    }
 }
 
 /// The subcommand that the supervisor is executed with; its argument is a descriptor.
@@ -51,17 +103,31 @@ pub const SUBCOMMAND: &str = "supervise";
 /// # Errors
 /// When the watcher cannot be started. What goes wrong after that is in the
 /// supervisor's log, and its control socket closes.
-pub fn launch(launch: Launch, dir: &RunDir) -> io::Result<()> {
+pub fn launch(launch: Launch, dir: &RunDir) -> io::Result<Option<Leash>> {
     let log = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o644)
         .open(dir.supervisor_log())?;
+    let line = launch.mark.is_some().then(UnixStream::pair).transpose()?;
+    let (ours, its) = line.unzip();
+    let mark = launch.mark.clone();
     match fork()? {
-        ForkResult::Parent { .. } => Ok(()),
+        ForkResult::Parent { child } => {
+            let _ = waitpid(child, None);
+            let leash = |(mark, line)| Leash { mark, line };
+            Ok(mark.zip(ours).map(leash))
+        }
         ForkResult::Child => {
-            let status = match watch(launch, dir, log.into()) {
+            drop(ours);
+            let held = mark.zip(its).map(|(mark, line)| Held { mark, line });
+            let watched = match fork() {
+                Ok(ForkResult::Parent { .. }) => Ok(()),
+                Ok(ForkResult::Child) => watch(launch, held, dir, log.into()),
+                Err(error) => Err(error),
+            };
+            let status = match watched {
                 Ok(()) => 0,
                 Err(error) => {
                     tracing::error!(%error, "cannot start the supervisor");
@@ -73,11 +139,11 @@ pub fn launch(launch: Launch, dir: &RunDir) -> io::Result<()> {
     }
 }
 
-fn watch(launch: Launch, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
+fn watch(launch: Launch, held: Option<Held>, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
     setsid()?;
     // A terminal that closes must not leave the lab without who clears up.
     for ignored in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        crate::kernel::process::ignore(ignored)?;
+        process::ignore(ignored)?;
     }
     let host = crate::kernel::netns::current()?;
     let handover = Handover {
@@ -110,10 +176,20 @@ fn watch(launch: Launch, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
     // Nothing but the lock is the watcher's: a port that it held would stay taken.
     drop((launch.control, launch.published, host, handover));
     detach(&log)?;
+    if let Err(error) = process::forget_environment() {
+        tracing::warn!(%error, "the environment can be read");
+    }
     let _ = waitpid(Pid::from_raw(pid), None);
     recorded?;
+    let mut held = held;
+    let is_over = |held: &mut Held| held.is_over(PollTimeout::ZERO);
+    let over = held.as_mut().is_none_or(is_over);
     let swept = dir.sweep();
     drop(launch.lock);
+    // A command may outlive the lab that it took down itself.
+    if let Some(held) = held.as_mut().filter(|_| !over) {
+        held.is_over(PollTimeout::NONE);
+    }
     swept
 }
 

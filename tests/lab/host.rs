@@ -291,7 +291,7 @@ impl Host {
     }
 
     /// The program, after what makes nsplay its caller's.
-    fn words(&self, program: &str) -> Vec<String> {
+    pub fn words(&self, program: &str) -> Vec<String> {
         let mut words = Vec::new();
         if program == env!("CARGO_BIN_EXE_nsplay") {
             words = self.caller.prefix();

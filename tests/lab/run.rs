@@ -3,8 +3,6 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use nix::sys::signal::Signal;
-
 use crate::host::Host;
 
 #[test]
@@ -102,7 +100,9 @@ fn what_is_not_reached_in_time_fails_with_why() {
         "{xml}"
     );
     host.nsplay(&["run", "--", "no-such-program"])
-        .fails(2, &["cannot run `no-such-program`"]);
+        .fails(2, &["cannot run `no-such-program`", "is ./SCRIPT"]);
+    host.nsplay(&["run", "--", "./nsplay.toml"])
+        .fails(2, &["it is not executable", "hint: chmod +x ./nsplay.toml"]);
     host.nsplay(&["run", "--wait", "upp", "--", "true"])
         .fails(2, &["`upp` cannot be waited for"]);
     host.nsplay(&["run", "--", "sh", "-c", "kill -9 $$"])
@@ -110,14 +110,38 @@ fn what_is_not_reached_in_time_fails_with_why() {
     host.is_as_before(&before);
 }
 
+/// How CI systems end a job, `$1` being the process that they started.
+const KILLERS: [(&str, &str, Option<i32>); 6] = [
+    ("a request", "kill -TERM $1", Some(143)),
+    ("a kill", "kill -KILL $1", None),
+    // As GitHub's runner ends what a job has left.
+    (
+        "a variable",
+        "cd /proc; kill -KILL $(grep -lzsx RUNNER_TRACKING_ID=job [0-9]*/environ | cut -d/ -f1)",
+        None,
+    ),
+    ("the process group", "env kill -KILL -- -$1", None),
+    ("the session", "pkill -KILL -s $1", None),
+    (
+        "the descent",
+        "tree() { echo $1; for child in $(pgrep -P $1); do tree $child; done; }
+         kill -KILL $(tree $1)",
+        None,
+    ),
+];
+
 #[test]
 fn a_run_that_is_cancelled_or_killed_leaves_nothing() {
     let host = Host::new();
     host.write("nsplay.toml", "[node.node1]\npower = \"off\"\n");
     let before = host.inventory();
-    for (signal, code) in [(Signal::SIGTERM, Some(143)), (Signal::SIGKILL, None)] {
-        let mut run = host.command(env!("CARGO_BIN_EXE_nsplay"));
-        run.args(["run", "--", "sh", "-c", "echo $PPID; exec sleep 1000"]);
+    let command = "setsid sleep 1001 & sleep 1002 & echo $PPID; sleep 1000; exit 1";
+    for (by, killer, code) in KILLERS {
+        let mut run = host.command("setsid");
+        run.arg("--wait")
+            .args(host.words(env!("CARGO_BIN_EXE_nsplay")))
+            .args(["run", "--", "sh", "-c", command])
+            .env("RUNNER_TRACKING_ID", "job");
         let mut run = run
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -126,14 +150,34 @@ fn a_run_that_is_cancelled_or_killed_leaves_nothing() {
         let mut line = String::new();
         let out = run.stdout.take().unwrap();
         BufReader::new(out).read_line(&mut line).unwrap();
-        let pid: u32 = line.trim().parse().unwrap();
-        host.shell(&format!("kill -{} {pid}", signal as i32)).ok();
+        let pid = line.trim();
+        let all = "pgrep -cfx 'sleep 100[0-2]'";
+        host.until("all of the command runs", || {
+            host.shell(all).out.trim() == "3"
+        });
+        host.run("sh", &["-c", killer, "killer", pid]).ok();
         let status = run.wait().unwrap();
-        if let Some(code) = code {
-            assert_eq!(status.code(), Some(code));
+        if code.is_some() {
+            assert_eq!(status.code(), code, "{by}");
         }
-        let gone = "! ps -eo args= | grep -qx 'sleep 1000'";
-        host.until("the command is gone", || host.shell(gone).code == 0);
+        host.until(&format!("the command is gone, ended by {by}"), || {
+            host.shell(all).out.trim() == "0"
+        });
         host.is_as_before(&before);
     }
+}
+
+#[test]
+fn what_a_command_leaves_behind_ends_with_it_and_the_lab_that_it_takes_down_does_not_end_it() {
+    let host = Host::new();
+    let before = host.inventory();
+    host.write("nsplay.toml", "node = false\nssh = false\n");
+    let command = format!(
+        "setsid sleep 1003 >/dev/null 2>&1 & {} down && echo down && exit 5",
+        host.words(env!("CARGO_BIN_EXE_nsplay")).join(" ")
+    );
+    let ran = host.nsplay(&["run", "--", "sh", "-c", &command]);
+    assert_eq!((ran.code, ran.out.as_str()), (5, "down\n"), "{}", ran.err);
+    assert_eq!(host.shell("pgrep -fx 'sleep 1003'").code, 1);
+    host.is_as_before(&before);
 }

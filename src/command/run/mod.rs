@@ -1,15 +1,17 @@
 //! `nsplay run`: a lab for as long as a command takes, for CI.
 //!
 //! The lab is held by a connection of this process, so that it is gone when this process is,
-//! however that came about.
+//! however that came about. So is all that the command has started, by its [`Mark`].
 
 mod artifacts;
 mod environment;
 mod junit;
 
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -23,7 +25,9 @@ use crate::cli;
 use crate::client::Client;
 use crate::error::{FAILED, Failure};
 use crate::event::What;
+use crate::host::programs;
 use crate::json;
+use crate::kernel::mark::Mark;
 use crate::kernel::process::dies_with_us;
 use crate::lab::{Lab, Name};
 use crate::rundir::RunDir;
@@ -44,8 +48,23 @@ struct Part {
 /// Makes the lab, waits, runs the command, and takes the lab down whatever happens.
 pub fn run(options: &cli::Run, project: Option<&Name>) -> Result<u8, Failure> {
     let began = Instant::now();
-    let (lab, dir, client, stops) = up::held(&options.lab, project)?;
-    let stop = Stop::on(stops).map_err(|error| Failure::io("wait for signals", &error))?;
+    let mark = Mark::new().map_err(|error| Failure::io("make a mark", &error))?;
+    let begun = runnable(&options.command).and_then(|()| up::held(&options.lab, project, mark));
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(failure) => {
+            // What a CI system shows is the report.
+            if let Some(file) = &options.junit {
+                let name = project.cloned().unwrap_or_default();
+                junit::write(file, &name, &[part("up", began, Some(&failure))])?;
+            }
+            return Err(failure);
+        }
+    };
+    let (lab, dir) = (begun.lab, begun.dir);
+    let mark = begun.leash.as_ref().map(|leash| leash.mark().clone());
+    let stop = Stop::on(begun.stops, mark);
+    let stop = stop.map_err(|error| Failure::io("wait for signals", &error))?;
     let mut parts = Vec::new();
     let run = Run {
         options,
@@ -53,7 +72,10 @@ pub fn run(options: &cli::Run, project: Option<&Name>) -> Result<u8, Failure> {
         dir: &dir,
         stop: &stop,
     };
-    let outcome = run.in_lab(client, began, &mut parts);
+    let outcome = run.in_lab(begun.client, began, &mut parts);
+    if let Some(leash) = begun.leash {
+        leash.end();
+    }
     down::end(&dir)?;
     if let Some(file) = &options.junit {
         junit::write(file, &lab.name, &parts)?;
@@ -79,6 +101,40 @@ pub fn run(options: &cli::Run, project: Option<&Name>) -> Result<u8, Failure> {
         })?;
     }
     Ok(code)
+}
+
+/// Makes sure that a command can be run, before anything is made for it.
+fn runnable(command: &[OsString]) -> Result<(), Failure> {
+    let Some(program) = command.first().map(Path::new) else {
+        return Ok(());
+    };
+    let shown = program.display();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_path = program.components().count() > 1;
+    let found: Vec<PathBuf> = match is_path {
+        true => vec![program.to_owned()],
+        // As execvp(3) looks for it.
+        false => std::env::split_paths(&path)
+            .map(|folder| folder.join(program))
+            .collect(),
+    };
+    if found.iter().any(|path| programs::is_executable(path)) {
+        return Ok(());
+    }
+    if let Some(there) = found.iter().find(|path| path.is_file()) {
+        return Err(Failure::refused(
+            format!("cannot run `{shown}`: it is not executable"),
+            format!("chmod +x {}", there.display()),
+        ));
+    }
+    let hint = match is_path {
+        true => "a path begins in this folder, or with a slash",
+        false => "a script in this folder is ./SCRIPT",
+    };
+    Err(Failure::refused(
+        format!("cannot run `{shown}`: there is no such program on this host"),
+        hint,
+    ))
 }
 
 /// As shells do: 128 and the signal's number.
@@ -204,6 +260,9 @@ impl Run<'_> {
         let mut command = Command::new(program);
         command.args(words);
         command.envs(environment::of(self.lab, self.dir));
+        if let Some(mark) = &self.stop.mark {
+            command.env(Mark::NAME, mark.value());
+        }
         let shown = program.to_string_lossy();
         if self.options.json {
             let stderr = std::io::stderr().as_fd().try_clone_to_owned();
@@ -211,13 +270,8 @@ impl Run<'_> {
             command.stdout(stderr);
         }
         let child = dies_with_us(&mut command).spawn();
-        let mut child = child.map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::refused(
-                format!("cannot run `{shown}`: there is no such program on this host"),
-                "a script in this folder is ./SCRIPT",
-            ),
-            _ => Failure::io(format_args!("run `{shown}`"), &error),
-        })?;
+        let mut child =
+            child.map_err(|error| Failure::io(format_args!("run `{shown}`"), &error))?;
         self.stop.ends(&child);
         let status = child.wait();
         self.stop.forget();
@@ -237,8 +291,12 @@ fn part(name: &str, began: Instant, failed: Option<&Failure>) -> Part {
 }
 
 /// What a signal ends: the connection that is waited at, or the command.
-#[derive(Clone, Default)]
-struct Stop(Arc<Mutex<Stopping>>);
+#[derive(Clone)]
+struct Stop {
+    now: Arc<Mutex<Stopping>>,
+    /// What all that the command has started is marked with.
+    mark: Option<Mark>,
+}
 
 #[derive(Default)]
 struct Stopping {
@@ -249,8 +307,9 @@ struct Stopping {
 
 impl Stop {
     /// Acts on one of `stops`, on a thread that ends with the process.
-    fn on(stops: SigSet) -> std::io::Result<Self> {
-        let stop = Self::default();
+    fn on(stops: SigSet, mark: Option<Mark>) -> std::io::Result<Self> {
+        let now = Arc::default();
+        let stop = Self { now, mark };
         let acts = stop.clone();
         thread::Builder::new().stack_size(64 << 10).spawn(move || {
             if let Ok(signal) = stops.wait() {
@@ -268,17 +327,26 @@ impl Stop {
                 let _ = socket.shutdown(std::net::Shutdown::Both);
             }
             if let Some(child) = stopping.child {
-                let _ = kill(child, signal);
+                self.send(child, signal);
             }
         }
         thread::sleep(ENDS_WITHIN);
         if let Some(child) = self.lock().child {
-            let _ = kill(child, Signal::SIGKILL);
+            self.send(child, Signal::SIGKILL);
+        }
+    }
+
+    /// Sends a signal to the command, and to all that it has started: a shell that a signal ends
+    /// does not pass it on.
+    fn send(&self, child: Pid, signal: Signal) {
+        let _ = kill(child, signal);
+        if let Some(mark) = &self.mark {
+            mark.signal(signal, Some(child.as_raw()));
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Stopping> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn signal(&self) -> Option<Signal> {
@@ -300,7 +368,7 @@ impl Stop {
         stopping.socket = None;
         let pid = i32::try_from(child.id()).ok().map(Pid::from_raw);
         if let (Some(signal), Some(pid)) = (stopping.signal, pid) {
-            let _ = kill(pid, signal);
+            self.send(pid, signal);
         }
         stopping.child = pid;
     }
