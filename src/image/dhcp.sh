@@ -31,17 +31,24 @@ bound | renew)
     # The card that the machine booted from keeps the default route.
     metric=100
     case $bootif in *-"$(echo "$mac" | tr : -)") metric=10 ;; esac
+    # Before there is an address, so that who waits for one has names too. Each card's DNS servers
+    # and domain stay, those of the card with the better route first.
+    [ -n "$dns" ] && {
+        mkdir -p /run/dns /run/domain
+        echo "$dns" >"/run/dns/$metric.$interface"
+        echo "$domain" >"/run/domain/$metric.$interface"
+        {
+            domains=$(cat /run/domain/*)
+            [ -n "$domains" ] && echo search $domains
+            for address in $(cat /run/dns/*); do echo "nameserver $address"; done
+        } >/etc/resolv.conf
+    }
     [ "$1" = bound ] && ip addr add "$ip/$mask" dev "$interface"
     for gateway in $router; do
         ip route replace default via "$gateway" dev "$interface" metric $metric
         break
     done
     [ -n "$mtu" ] && ip link set "$interface" mtu "$mtu"
-    # A card whose network has no DNS server leaves that of another alone.
-    [ -n "$dns" ] && {
-        [ -n "$domain" ] && echo "search $domain"
-        for address in $dns; do echo "nameserver $address"; done
-    } >/etc/resolv.conf
     [ "$1" = renew ] && exit 0
 
     # A name on the command line was put there on purpose: it wins over DHCP's.
