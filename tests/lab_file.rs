@@ -558,3 +558,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_low_port_is_not_moved_to_one_that_the_lab_has() {
+    let text = "[web]\npublish = \"0.0.0.0:8000\"\n[ssh]\npublish = \"127.0.0.1:80\"\n[node.a]";
+    let occupied = lab(text).with_ports_from(1024).unwrap_err();
+    let said: Vec<_> = occupied.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "cannot publish `ssh` on port 80, which is root's here, nor on 8000 in its place, which \
+             `web` has"
+        ]
+    );
+    assert_eq!(
+        occupied[0].hint(),
+        "publish one of the two on another port from 1024 on, or run nsplay with sudo"
+    );
+    // Another address or another port is free, and root moves nothing.
+    for socket in ["127.0.0.2:80", "127.0.0.1:81"] {
+        let (lab, moved) = lab(&text.replace("0.0.0.0:8000", socket))
+            .with_ports_from(1024)
+            .unwrap();
+        assert_eq!(moved.len(), 3, "{moved:?}");
+        assert_eq!(lab.ssh.unwrap().publish.unwrap().port(), 8000);
+    }
+    assert!(lab(text).with_ports_from(0).unwrap().1.is_empty());
+    // Two that are moved to one.
+    let text = "[ssh]\npublish = false\n[web]\npublish = \"127.0.0.1:62\"\n[node.a]\nvnc = \"127.0.0.1:620\"";
+    let occupied = lab(text).with_ports_from(1024).unwrap_err();
+    assert_eq!(occupied.len(), 1, "{occupied:?}");
+}

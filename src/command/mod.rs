@@ -43,8 +43,9 @@ use std::path::{Path, PathBuf};
 use crate::bmc::bank::Bank;
 use crate::cli::{Command, FileOptions};
 use crate::error::{Cause, Failure, Problem};
+use crate::host::unprivileged;
 use crate::lab::file::{self, Origin, ProfileFile, Report, Source};
-use crate::lab::{Lab, Name};
+use crate::lab::{Lab, Moved, Name, Occupied};
 use crate::supervisor::protocol::Deed;
 
 /// A lab file is a page or two; more than this is none.
@@ -152,6 +153,18 @@ fn lab(options: &FileOptions, project: Option<&Name>) -> Result<Lab, Failure> {
     check_scenarios(&lab)?;
     lab.with_port_offset(options.port_offset)
         .map_err(|error| Failure::refused(error.to_string(), "choose a smaller --port-offset"))
+}
+
+/// Moves the ports that who runs nsplay may not publish, and says which.
+fn permitted(lab: Lab) -> Result<(Lab, Vec<Moved>), Failure> {
+    lab.with_ports_from(unprivileged::first())
+        .map_err(|occupied| {
+            let problem = |occupied: Occupied| Problem {
+                message: occupied.to_string(),
+                hint: Some(occupied.hint()),
+            };
+            Failure::all(occupied.into_iter().map(problem).collect())
+        })
 }
 
 /// Refuses what a sensor could not show when its time comes.

@@ -6,7 +6,6 @@ use crate::cli::{self, FileOptions};
 use crate::error::Failure;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
-use crate::host::unprivileged;
 use crate::json::{self, Difference};
 use crate::lab::{Lab, Name};
 use crate::plan::{Plan, plan};
@@ -36,7 +35,7 @@ pub(super) fn of(options: &FileOptions, project: Option<&Name>) -> Result<Plan, 
 }
 
 fn read(options: &FileOptions, project: Option<&Name>) -> Result<(Lab, Tools), Failure> {
-    let (lab, _) = super::lab(options, project)?.with_ports_from(unprivileged::first());
+    let (lab, _) = super::permitted(super::lab(options, project)?)?;
     let finder = Finder::from_env();
     if let Some(missing) = preflight::missing(&lab, &finder) {
         return Err(Failure::all(missing));

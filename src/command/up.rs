@@ -21,7 +21,6 @@ use crate::event::What;
 use crate::files;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
-use crate::host::unprivileged;
 use crate::json::{self, Raised};
 use crate::kernel::mark::Mark;
 use crate::kernel::process::close_inherited;
@@ -125,7 +124,7 @@ impl Wish {
         // The watcher would hold them as long as the lab lives: a CI job waits for its pipe to close.
         close_inherited();
         let lab = super::lab(options, project)?;
-        let (lab, moved) = lab.with_ports_from(unprivileged::first());
+        let (lab, moved) = super::permitted(lab)?;
         Ok(Self {
             dir: RunDir::own(&lab.name),
             tools: check(&lab, options)?,

@@ -14,6 +14,7 @@ pub mod netboot;
 pub mod network;
 pub mod own;
 pub mod profile;
+mod sockets;
 pub mod stage;
 pub mod unprivileged;
 
@@ -32,10 +33,12 @@ pub use mac::Mac;
 pub use name::{LinkName, Name};
 pub use netboot::{Netboot, NetworkBoot};
 pub use network::{Ipv6, Nat, Network, Nic};
-pub use own::OwnService;
+pub use own::{OwnService, Transport};
 pub use profile::{Identity, Profile};
 pub use stage::Stage;
-pub use unprivileged::Moved;
+pub use unprivileged::{Moved, Occupied};
+
+use sockets::overlap;
 
 /// A lab that has been checked: every name, address and port in it can be used as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -376,7 +379,7 @@ impl Lab {
     /// # Errors
     /// [`PortBeyond`] when a port would leave the 65535 that there are.
     pub fn with_port_offset(mut self, offset: u16) -> Result<Self, PortBeyond> {
-        for (whose, socket) in self.published() {
+        for (whose, _, socket) in self.published() {
             let port = socket.port();
             let moved = port.checked_add(offset).ok_or_else(|| PortBeyond {
                 whose: whose.clone(),
@@ -392,40 +395,65 @@ impl Lab {
 impl Lab {
     /// Moves every published port below `first` up, as [`unprivileged`]
     /// says, and tells which.
-    #[must_use]
-    pub fn with_ports_from(mut self, first: u16) -> (Self, Vec<Moved>) {
-        let mut moved = Vec::new();
-        for (whose, socket) in self.published() {
-            if let Some(port) = unprivileged::port(socket.port(), first) {
-                moved.push(Moved {
-                    whose: whose.clone(),
-                    from: socket.port(),
-                    to: port,
-                });
-                socket.set_port(port);
+    ///
+    /// # Errors
+    /// All the ports that another one of the lab's stands in the way of.
+    pub fn with_ports_from(mut self, first: u16) -> Result<(Self, Vec<Moved>), Vec<Occupied>> {
+        let (mut moves, mut kept) = (Vec::new(), Vec::new());
+        for (whose, transport, socket) in self.published() {
+            let to = unprivileged::port(socket.port(), first);
+            let from = socket.port();
+            socket.set_port(to.unwrap_or(from));
+            match to {
+                Some(to) => {
+                    let whose = whose.clone();
+                    moves.push((transport, *socket, Moved { whose, from, to }));
+                }
+                None => kept.push((transport, *socket, whose.clone())),
             }
         }
-        (self, moved)
+        let (mut moved, mut occupied) = (Vec::new(), Vec::new());
+        for (transport, socket, moves) in moves {
+            let other = kept
+                .iter()
+                .find(|(its, other, _)| *its == transport && overlap(*other, socket));
+            if let Some((_, _, by)) = other {
+                let (by, moved) = (by.clone(), moves.clone());
+                occupied.push(Occupied { moved, by, first });
+            }
+            kept.push((transport, socket, moves.whose.clone()));
+            moved.push(moves);
+        }
+        match occupied.is_empty() {
+            true => Ok((self, moved)),
+            false => Err(occupied),
+        }
     }
 
     /// The host's sockets, and whose they are.
-    fn published(&mut self) -> impl Iterator<Item = (&Name, &mut SocketAddr)> {
+    fn published(&mut self) -> impl Iterator<Item = (&Name, Transport, &mut SocketAddr)> {
+        use Transport::{Tcp, Udp};
         let services = [
-            self.web.as_mut().map(|web| (&web.name, &mut web.publish)),
-            self.ssh.as_mut().map(|ssh| (&ssh.name, &mut ssh.publish)),
+            self.web
+                .as_mut()
+                .map(|web| (&web.name, Tcp, &mut web.publish)),
+            self.ssh
+                .as_mut()
+                .map(|ssh| (&ssh.name, Tcp, &mut ssh.publish)),
         ];
         let nodes = self.nodes.iter_mut().flat_map(|node| {
             [
-                (&node.name, &mut node.bmc.publish),
-                (&node.name, &mut node.vnc),
+                (&node.name, Udp, &mut node.bmc.publish),
+                (&node.name, Tcp, &mut node.vnc),
             ]
         });
         let own = self.own.iter_mut().flat_map(|own| {
             let ports = own.publish.iter_mut();
-            ports.map(|publish| (&own.name, &mut publish.host))
+            ports.map(|publish| (&own.name, publish.transport, &mut publish.host))
         });
         let all = services.into_iter().flatten().chain(nodes);
-        let published = all.filter_map(|(whose, publish)| Some((whose, publish.as_mut()?)));
+        let published = all
+            .filter_map(|(whose, transport, publish)| Some((whose, transport, publish.as_mut()?)));
         published.chain(own)
     }
 }

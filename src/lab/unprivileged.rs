@@ -26,6 +26,32 @@ impl fmt::Display for Moved {
     }
 }
 
+/// A published port that cannot be moved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "cannot publish `{}` on port {}, which is root's here, nor on {} in its place, which `{by}` has",
+    moved.whose, moved.from, moved.to
+)]
+pub struct Occupied {
+    /// Where it was to go.
+    pub moved: Moved,
+    /// The member of the lab whose port stands there.
+    pub by: Name,
+    /// The first port that may be published.
+    pub first: u16,
+}
+
+impl Occupied {
+    /// The way out.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        format!(
+            "publish one of the two on another port from {} on, or run nsplay with sudo",
+            self.first
+        )
+    }
+}
+
 /// The port that stands for `port` where those from `first` on are everybody's: as many zeros are
 /// appended as it takes, so 623 becomes 6230 and 80 becomes 8000.
 ///

@@ -180,6 +180,18 @@ fn what_only_root_can_do_is_refused_with_its_reason() {
             "run nsplay with sudo",
         ],
     );
+    // 623 would become 6230, and so would stand in the lab's own way.
+    host.write(
+        "nsplay.toml",
+        "[service.x]\ncommand = [\"sleep\", \"9\"]\npublish = \"127.0.0.1:6230:1/udp\"\n[node.node1]\n",
+    );
+    host.nsplay(&["up", "-d"]).fails(
+        2,
+        &[
+            "cannot publish `node1` on port 623, which is root's here, nor on 6230 in its place, which `x` has",
+            "hint: publish one of the two on another port from 1024 on, or run nsplay with sudo",
+        ],
+    );
     host.is_as_before(&before);
 }
 

@@ -1,11 +1,12 @@
 //! Published ports: who stands in whose way on the host.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::addresses::from;
 use super::report::Notes;
 use super::walk::{At, Item};
+use crate::lab::sockets::overlap;
 
 /// The ports that the lab's members publish.
 pub(super) struct Ports<'a> {
@@ -120,31 +121,5 @@ impl<'a> Ports<'a> {
                 let mut others = self.claims.iter().filter(same);
                 !others.any(|other| overlap(other.socket, *socket))
             })
-    }
-}
-
-/// Whether both cannot be bound at a time.
-///
-/// Linux binds `[::]` for IPv4 as well, unless `net.ipv6.bindv6only` is set.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let (x, y) = (a.ip().to_canonical(), b.ip().to_canonical());
-    let covers =
-        |wild: IpAddr, other: IpAddr| wild.is_unspecified() && (wild.is_ipv6() || other.is_ipv4());
-    a.port() == b.port() && (x == y || covers(x, y) || covers(y, x))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wildcard_stands_in_the_way_of_every_address_that_it_covers() {
-        let overlap = |a: &str, b: &str| overlap(a.parse().unwrap(), b.parse().unwrap());
-        assert!(overlap("127.0.0.1:623", "0.0.0.0:623"));
-        assert!(overlap("[::]:623", "127.0.0.1:623"));
-        assert!(overlap("[::ffff:127.0.0.1]:623", "127.0.0.1:623"));
-        assert!(!overlap("127.0.0.1:623", "127.0.0.2:623"));
-        assert!(!overlap("0.0.0.0:623", "[::1]:623"));
-        assert!(!overlap("127.0.0.1:623", "0.0.0.0:624"));
     }
 }
