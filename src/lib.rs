@@ -15,6 +15,7 @@ pub mod embedded;
 pub mod error;
 pub mod event;
 pub mod examples;
+mod faultpoint;
 pub mod fetch;
 pub mod files;
 pub mod graph;

@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::diff::{Diff, Edit, diff};
 use crate::error::{Cause, FAILED, Failure, Problem};
 use crate::event::What;
+use crate::faultpoint::point;
 use crate::host::tools::Tools;
 use crate::kernel::{mount, passing};
 use crate::lab::Lab;
@@ -146,7 +147,9 @@ impl Wanted<'_> {
                 Some(Reply::GoOn) => {
                     self.write_keys(snapshot)?;
                     let socket = client.socket().map_err(hear)?;
+                    point!("change: supervisor asked").map_err(hear)?;
                     passing::send(&socket, &descriptors).map_err(hear)?;
+                    point!("change: descriptors sent").map_err(hear)?;
                 }
                 Some(Reply::Event(event)) => match &event.what {
                     What::Note { text } if text.starts_with(DONE) => {}
@@ -175,7 +178,7 @@ impl Wanted<'_> {
 }
 
 /// Whether nobody answers for a lab.
-fn is_gone(error: &io::Error) -> bool {
+pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe

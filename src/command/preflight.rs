@@ -13,6 +13,7 @@ use std::path::Path;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use crate::error::{Failure, Problem};
+use crate::faultpoint::point;
 use crate::host::packages;
 use crate::host::programs::Finder;
 use crate::host::routes;
@@ -229,10 +230,12 @@ pub fn bind<'p>(
 
 /// Binds without SO_REUSEADDR for UDP, with which ipmi_sim would share port 623 silently.
 fn bind_one(publish: &Publish) -> io::Result<OwnedFd> {
-    match publish.protocol() {
-        "udp" => Ok(UdpSocket::bind(publish.host)?.into()),
-        _ => Ok(TcpListener::bind(publish.host)?.into()),
-    }
+    let socket = match publish.protocol() {
+        "udp" => UdpSocket::bind(publish.host)?.into(),
+        _ => TcpListener::bind(publish.host)?.into(),
+    };
+    point!("up: {} bound", publish.host)?;
+    Ok(socket)
 }
 
 fn taken(publish: &Publish, error: &io::Error) -> Problem {

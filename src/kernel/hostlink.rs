@@ -20,6 +20,7 @@ use rtnetlink::{
 
 use super::netlink::Socket;
 use super::netns;
+use crate::faultpoint::point;
 use crate::lab::LinkName;
 use crate::ways::HostLink;
 
@@ -46,7 +47,10 @@ impl HostLink {
         }
         let create = NLM_F_CREATE | NLM_F_EXCL;
         own.request(RouteNetlinkMessage::NewLink(link.build()), create)?;
-        let done = set_up(&own, &self.fabric).and_then(|()| netns::inside(host, || self.furnish()));
+        let done = point!("ways: {} made", self.host)
+            .and_then(|()| set_up(&own, &self.fabric))
+            .and_then(|()| point!("ways: {} up in the lab", self.host))
+            .and_then(|()| netns::inside(host, || self.furnish()));
         if done.is_err() {
             // Half a link is none.
             let _ = self.remove();
@@ -64,15 +68,18 @@ impl HostLink {
                 done => done?,
             }
         }
+        point!("ways: {} has its sysctls", self.host)?;
         let socket = Socket::route()?;
         set_up(&socket, &self.host)?;
+        point!("ways: {} up on the host", self.host)?;
         let index = if_nametoindex(self.host.as_str())?;
         let address = AddressMessageBuilder::<Ipv4Addr>::new()
             .index(index)
             .address(self.address.addr(), self.address.prefix_len())
             .build();
         let create = NLM_F_CREATE | NLM_F_EXCL;
-        socket.request(RouteNetlinkMessage::NewAddress(address), create)
+        socket.request(RouteNetlinkMessage::NewAddress(address), create)?;
+        point!("ways: {} has its address", self.host)
     }
 
     /// Removes the link, both ends at once.
@@ -88,7 +95,8 @@ impl HostLink {
         let link = LinkMessageBuilder::<LinkUnspec>::new()
             .name(self.fabric.as_str())
             .build();
-        gone(Socket::route()?.request(RouteNetlinkMessage::DelLink(link), 0))
+        gone(Socket::route()?.request(RouteNetlinkMessage::DelLink(link), 0))?;
+        point!("ways: {} removed", self.host)
     }
 }
 
@@ -104,7 +112,9 @@ pub fn furnish_out(link: &LinkName, own: Ipv4Net, gateway: Ipv4Addr) -> io::Resu
         .address(own.addr(), own.prefix_len())
         .build();
     socket.request(RouteNetlinkMessage::NewAddress(address), create)?;
+    point!("nat: link has its address")?;
     set_up(&socket, link)?;
+    point!("nat: link up")?;
     let route = RouteMessageBuilder::<Ipv4Addr>::new()
         .gateway(gateway)
         .build();

@@ -16,6 +16,8 @@ use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statvfs::FsFlags;
 
+use crate::faultpoint::point;
+
 /// A file or folder of the host that the lab sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
@@ -80,6 +82,7 @@ pub fn enter(binds: &[Bind], read_only: bool) -> Result<(), MountError> {
     };
     let root = Path::new("/");
     none_mount(root, None, MsFlags::MS_REC | MsFlags::MS_PRIVATE)
+        .and_then(|()| point!("view: private"))
         .map_err(fail("privately", root))?;
 
     // Sources are opened first: the tmpfs below hide many of them.
@@ -115,14 +118,20 @@ pub fn enter(binds: &[Bind], read_only: bool) -> Result<(), MountError> {
             Some(options.as_str()),
         )
         .map_err(io::Error::from)
+        .and_then(|()| point!("view: {} made", path.display()))
         .map_err(fail("tmpfs", path))?;
     }
     for (source, bind) in sources {
         bind_mount(&source, &bind)
+            .and_then(|()| point!("view: {} bound", bind.target.display()))
             .map_err(fail(&bind.source.display().to_string(), &bind.target))?;
     }
-    furnish().map_err(fail("folders", Path::new("/var")))?;
-    proc().map_err(fail("proc", Path::new("/proc")))
+    furnish()
+        .and_then(|()| point!("view: folders made"))
+        .map_err(fail("folders", Path::new("/var")))?;
+    proc()
+        .and_then(|()| point!("view: /proc mounted"))
+        .map_err(fail("proc", Path::new("/proc")))
 }
 
 /// Mounts what `source` is open on.

@@ -31,6 +31,7 @@ use rtnetlink::{
 
 use super::netns::{self, Netns, NetnsError};
 use super::tap;
+use crate::faultpoint::point;
 use crate::lab::{LinkName, Name};
 use crate::step::{Place, Step};
 
@@ -110,6 +111,7 @@ impl Network {
         for step in steps {
             if let Step::AddNetns(name) = step {
                 let netns = Rc::new(Netns::add(name)?);
+                point!("network: {step}").map_err(|source| NetError::step(step, source))?;
                 self.members.0.borrow_mut().insert(name.clone(), netns);
             }
         }
@@ -138,6 +140,7 @@ impl Network {
                 if self.members.0.borrow_mut().remove(name).is_some() {
                     Netns::remove(name)?;
                 }
+                point!("network: {step}").map_err(|source| NetError::step(step, source))?;
             }
         }
         Ok(())
@@ -238,12 +241,14 @@ fn before_links(steps: &[&Step]) -> Result<Vec<(LinkName, u32)>, NetError> {
         match step {
             Step::SetSysctl { key, value, .. } => {
                 std::fs::write(format!("/proc/sys/{key}"), value)
+                    .and_then(|()| point!("network: {step}"))
                     .map_err(|source| NetError::step(step, source))?;
             }
             Step::AddTap { link, .. } => {
                 let index = tap::open(link)
                     .and_then(|tap| {
                         tap::keep(&tap)?;
+                        point!("network: {step} (device)")?;
                         Ok(if_nametoindex(link.as_str())?)
                     })
                     .map_err(|source| NetError::step(step, source))?;
@@ -286,6 +291,7 @@ async fn request_all(
                 return Err(NetError::step(step, error));
             }
         }
+        point!("network: {step}").map_err(|source| NetError::step(step, source))?;
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ use super::qemu::{Fds, Machine};
 use super::qmp::{Qmp, Said};
 use super::{Link, Order, Power, serial, storage};
 use crate::event::What;
+use crate::faultpoint::{moment, point};
 use crate::journal::Journal;
 use crate::kernel::process::{self, Spawn};
 use crate::kernel::reaper::{Child, Exit};
@@ -434,6 +435,7 @@ impl Keeper {
         let (qmp_ours, qmp_qemus) = StdStream::pair()?;
         let (serial_ours, serial_qemus) = serial::pair()?;
         let (medium, image) = self.drive.passed();
+        point!("power: {}: devices open", self.name())?;
         let fds = Fds {
             taps: taps.iter().map(AsRawFd::as_raw_fd).collect(),
             qmp: qmp_qemus.as_raw_fd(),
@@ -463,6 +465,7 @@ impl Keeper {
             cell: Some(&self.machine.cell()),
         })?;
         let child = self.host.reaper.expect(spawned.pid);
+        moment!("power: {}: QEMU started", self.name());
         // When memory ends a guest goes before the lab that it is part of (proc_pid_oom_score_adj(5)).
         // A kernel that does not let us is no reason for it to stay off.
         let _ = fs::write(format!("/proc/{}/oom_score_adj", spawned.pid), "500");
@@ -512,6 +515,7 @@ impl Keeper {
         if let Some(mut on) = running.take() {
             on.child.signal(Signal::SIGKILL);
             on.child.wait().await;
+            moment!("power: {}: QEMU ended", self.name());
             if *door == Door::Mains {
                 // What was on when the mains failed was on at last.
                 self.chassis.borrow_mut().last_event = LastEvent::AcFailed;

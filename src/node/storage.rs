@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::power::Host;
 use super::qemu::{self, Machine};
 use crate::cell::Cell;
+use crate::faultpoint::point;
 use crate::host::disk_image;
 use crate::kernel::process::{self, Spawn};
 use crate::kernel::reaper::Exit;
@@ -114,6 +115,7 @@ pub async fn furnish(machine: &Machine, user: u32, host: &Host) -> io::Result<()
     let dir = Program::dir(&node.name);
     for folder in [&dir, &qemu::dir(&node.name), &machine.state] {
         fs::create_dir_all(folder)?;
+        point!("node: {} made", folder.display())?;
         chown(folder, Some(user), Some(user))?;
     }
     for (n, spec) in numbered(node) {

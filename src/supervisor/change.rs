@@ -13,6 +13,7 @@ use super::protocol::{Outcome, Snapshot, State};
 use super::running::{Comes, Member, Running, follow};
 use super::{chain, furnish, view};
 use crate::diff::{Amiss, Change, Diff, Edit, diff};
+use crate::faultpoint::{moment, point};
 use crate::files;
 use crate::kernel::mount;
 use crate::kernel::net::Network;
@@ -87,6 +88,9 @@ impl Running {
         }
         let sockets = gained(&old, &new);
         let binds = furnish::gained(&old, &new, &diff);
+        if let Err(error) = point!("change: compared") {
+            return Err(Untouched::Refused(error.to_string()));
+        }
         if descriptors.len() != sockets.len() + binds.len() {
             let message = "the descriptors of another plan have come".to_owned();
             return Err(Untouched::Refused(message));
@@ -98,10 +102,13 @@ impl Running {
         let new = Rc::new(new);
         let mut failed = Failed::new();
         let was_on = self.take_away(&mut network, &old, &diff, &mut failed).await;
+        moment!("change: what goes is gone");
         self.become_plan(&old, &new, &diff);
+        moment!("change: plan taken");
         for (bind, tree) in binds.iter().zip(descriptors) {
-            if let Err(error) = mount::put(&tree, bind) {
-                let at = bind.target.display();
+            let at = bind.target.display();
+            let put = mount::put(&tree, bind).and_then(|()| point!("change: {at} shown"));
+            if let Err(error) = put {
                 self.0
                     .host
                     .journal
@@ -109,9 +116,11 @@ impl Running {
             }
         }
         self.add(&mut network, &new, &diff, &mut failed).await;
+        moment!("change: what comes is plugged in");
         for part in new.parts() {
             self.adjust(&old, &part);
         }
+        moment!("change: the rest adjusted");
         let starts = started(&diff)
             .filter(|edit| !failed.contains_key(&edit.member))
             .map(|edit| async {
@@ -124,8 +133,10 @@ impl Running {
                 failed.insert(name, why);
             }
         }
+        moment!("change: what comes is started");
         self.switch_power(&old, &new, &diff, &mut failed).await;
         self.0.sockets.borrow_mut().keep_only(&new.publish);
+        moment!("change: done");
         Ok(self.tell(diff, failed))
     }
 
@@ -325,6 +336,7 @@ impl Running {
         let read = program.files.iter();
         for file in read.filter(|file| program.rereads.contains(&file.path)) {
             files::write_text(file)?;
+            point!("change: {} written", file.path.display())?;
             std::os::unix::fs::chown(&file.path, user, user)?;
         }
         if let Some(started) = self

@@ -14,6 +14,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
 use crate::cell::Cell;
+use crate::faultpoint::{moment, point};
 use crate::host::routes;
 use crate::journal::Journal;
 use crate::kernel::hostlink;
@@ -52,12 +53,15 @@ pub struct Outside {
 /// What the kernel says.
 pub fn open(way: &WayOut, outside: &Outside) -> io::Result<()> {
     let watch = Addresses::watch(netns::inside(outside.host.as_fd(), Addresses::open)?)?;
+    point!("nat: host's addresses watched")?;
     let hidden = own_addresses(outside)?;
     // The rules first: nobody goes out without them.
     let table = OwnTable::add(way.rules(&hidden))?;
+    point!("nat: lab's rules made")?;
     let (gateway, own) = way.addresses();
     if let By::Passt(binary) = &way.by {
         let device = tap::open(&LinkName::out())?;
+        point!("nat: device opened")?;
         hostlink::furnish_out(&LinkName::out(), own, gateway)?;
         spawn_local(carry(binary.clone(), way.clone(), device, outside.clone()));
     } else {
@@ -136,6 +140,7 @@ fn start(
     fabric: &Name,
 ) -> io::Result<crate::kernel::reaper::Child> {
     let (ours, passts) = UnixStream::pair()?;
+    point!("nat: passt is about to start")?;
     let mut argv = vec![binary.display().to_string()];
     argv.extend(way.arguments(passts.as_raw_fd()));
     let spawned = process::spawn(&Spawn {
@@ -153,6 +158,7 @@ fn start(
         }),
     })?;
     let child = outside.reaper.expect(spawned.pid);
+    moment!("nat: passt started");
     for pipe in [spawned.stdout, spawned.stderr] {
         let (journal, fabric) = (outside.journal.clone(), fabric.clone());
         let show = move |line: String| journal.line(&fabric, format!("passt: {line}"));

@@ -16,6 +16,7 @@ use super::server::Server;
 use crate::bmc::parameters::Parameters;
 use crate::bmc::sol::{self, Sol};
 use crate::bmc::{self, Bmc, front, ipmi_sim};
+use crate::faultpoint::point;
 use crate::lab::{self, Lab, Name};
 use crate::node::power::{Door, Node};
 use crate::node::qemu::Machine;
@@ -106,12 +107,15 @@ impl Running {
         let name = &machine.node.name;
         let node = Node::start(machine.clone(), plan.user(name), host.clone())
             .await
+            .and_then(|node| point!("node: {name} prepared").map(|()| node))
             .map_err(|error| format!("cannot prepare node `{name}`: {error}"))?;
         let front = front::start(host, &machine.node, node.clone())
+            .and_then(|front| point!("node: {name}: BMC's port open").map(|()| front))
             .map_err(|error| format!("cannot open the BMC's port of node `{name}`: {error}"))?;
         spawn_local(front);
         let netns = host.members.get(name);
         let sol = netns.and_then(|netns| Sol::start(&netns, node.console()));
+        let sol = sol.and_then(|sol| point!("node: {name}: SOL's port open").map(|()| sol));
         let sol = sol.map_err(|error| format!("cannot listen for SOL of `{name}`: {error}"))?;
         let sensors = Sensors::follow(&plan.lab, &machine.node, node.clone(), &host.journal);
         let bmc = Rc::new(Bmc {

@@ -28,6 +28,7 @@ use super::stages::Stages;
 use super::ways::Ways;
 use super::{chain, furnish, view};
 use crate::event::What;
+use crate::faultpoint::moment;
 use crate::kernel::net::{NetError, Network};
 use crate::kernel::occupants::{self, Who};
 use crate::lab::{Name, Root};
@@ -194,6 +195,7 @@ impl Running {
                 let life = Life::begin(async move {
                     let _ = relay.await;
                 });
+                moment!("plug: {} published", publish.host);
                 Some((publish.clone(), life))
             }
             Err(error) => {
@@ -218,6 +220,7 @@ impl Running {
         if let Err(error) = symlink(descriptor, &link) {
             tracing::warn!(%error, link = %link.display(), "cannot name a namespace");
         }
+        moment!("plug: {member} named on the host");
     }
 
     /// Starts the programs of a member that is plugged in, and returns what waits until they
@@ -277,14 +280,17 @@ impl Running {
             let off = node.carry_out(Order::Off, Door::Mains);
             let _ = timeout(SWITCHED_OFF_WITHIN, off).await;
             node.remember();
+            moment!("stop: {name} switched off");
             patience = Duration::ZERO;
         }
         started.hold.ending.set(true);
         let ended = self.clear(name, Who::Own, patience).await;
+        moment!("stop: {name}'s processes ended");
         // What they printed last is still to be read.
         let _ = timeout(LAST_WORDS_WITHIN, started.hold.ended.notified()).await;
         started.life.end().await;
         self.0.servers.remove(name);
+        moment!("stop: {name} stopped");
         ended
     }
 
@@ -309,6 +315,7 @@ impl Running {
         let name = part.name;
         let mut left = Vec::new();
         left.extend(self.clear(name, Who::All, Duration::ZERO).await.err());
+        moment!("unplug: {name} empty");
         let member = self.0.members.borrow_mut().remove(name);
         if let Some(member) = member {
             for (_, life) in member.relays {
@@ -318,10 +325,12 @@ impl Running {
                 life.end().await;
             }
         }
+        moment!("unplug: {name} unpublished");
         let _ = fs::remove_file(self.0.dir.netns_name(name));
         let removed = network.carry_out(&part.removal()).await;
         left.extend(removed.err().map(|error| chain(&error)));
         left.extend(furnish::remove(part).err());
+        moment!("unplug: {name} removed");
         if left.is_empty() {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::embedded;
+use crate::faultpoint::point;
 use crate::files;
 use crate::kernel::inotify::Watch;
 use crate::lab::Root;
@@ -38,7 +39,9 @@ pub fn make(view: &View) -> io::Result<()> {
         }
     }
     view.texts.iter().try_for_each(files::write_text)?;
-    sync(view)
+    point!("plug: {} written", view.at.display())?;
+    sync(view)?;
+    point!("plug: {} served", view.at.display())
 }
 
 /// Removes what nsplay has put beside the user's files in `old`, and does not in `new`.

@@ -14,6 +14,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::out::{self, Outside};
+use crate::faultpoint::{moment, point};
 use crate::host::routes;
 use crate::kernel::netns;
 use crate::kernel::nft::{self, OwnTable};
@@ -198,6 +199,7 @@ impl Ways {
         if links.is_empty() && state.out.is_none() {
             // The kernel removes them with their socket.
             state.rules = None;
+            moment!("ways: rules removed");
             return Ok(());
         }
         let table = ways::host_rules(&self.0.lab, &links, state.out.as_ref());
@@ -206,7 +208,7 @@ impl Ways {
             None => netns::inside(self.0.outside.host.as_fd(), || OwnTable::add(table))
                 .map(|rules| state.rules = Some(rules)),
         };
-        done.map_err(|error| match nft::is_unsupported(&error) {
+        done.and_then(|()| point!("ways: rules made")).map_err(|error| match nft::is_unsupported(&error) {
             true => Refusal::Failed(format!(
                 "cannot keep the lab out of the host: this kernel has no firewall tables with an \
                  owner (nf_tables, Linux 5.12): {error}"
