@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::faultpoint::{moment, point};
 use crate::host::places::Places;
 use crate::kernel::hostlink;
 use crate::lab::Name;
@@ -34,6 +35,9 @@ pub const RUN: &str = "/run/nsplay";
 
 /// Where the state directory of every lab of root's is.
 pub const STATE: &str = "/var/lib/nsplay";
+
+/// So often folders are made that others take away while they are empty.
+const ATTEMPTS: u32 = 100;
 
 /// The places of one lab.
 #[derive(Clone, Debug)]
@@ -168,6 +172,7 @@ impl RunDir {
             self.netns_names_folder().as_path(),
         ] {
             make_own(path, mode)?;
+            point!("lab: {} made", path.display())?;
         }
         Ok(())
     }
@@ -198,15 +203,48 @@ impl RunDir {
     /// # Errors
     /// What mkdir(2), open(2) or flock(2) says.
     pub fn claim(&self) -> io::Result<Option<Lock>> {
+        self.try_claim().inspect_err(|error| {
+            // A folder of somebody else's is not for us to clear.
+            if error.kind() != io::ErrorKind::PermissionDenied {
+                self.sweep_if_dead();
+            }
+        })
+    }
+
+    /// Removes what is left of a lab whose lock nobody has, as far as that can be removed.
+    fn sweep_if_dead(&self) {
+        match self.lock() {
+            Ok(Some(lock)) => {
+                if lock.try_lock().is_ok() && self.is_current(&lock).unwrap_or(false) {
+                    let _ = self.sweep();
+                }
+            }
+            Ok(None) | Err(_) => self.remove_empty(),
+        }
+    }
+
+    fn try_claim(&self) -> io::Result<Option<Lock>> {
+        let mut attempts = 0;
         loop {
-            self.make()?;
+            attempts += 1;
+            match self.make() {
+                // Another lab's end takes empty folders with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && attempts < ATTEMPTS => {
+                    continue;
+                }
+                made => made?,
+            }
             let lock = match self.open_lock(true) {
                 // Whoever had it has just swept the directory.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened?,
             };
+            point!("lab: lock made")?;
             match lock.try_lock() {
-                Ok(()) if self.is_current(&lock)? => return Ok(Some(lock)),
+                Ok(()) if self.is_current(&lock)? => {
+                    point!("lab: lock taken")?;
+                    return Ok(Some(lock));
+                }
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -262,7 +300,9 @@ impl RunDir {
         let text = serde_json::to_string(&Supervisor::of(pid)?)?;
         let temporary = self.run.join("supervisor.json.new");
         fs::write(&temporary, text)?;
-        fs::rename(temporary, self.record_file())
+        point!("watcher: record written")?;
+        fs::rename(temporary, self.record_file())?;
+        point!("watcher: supervisor recorded")
     }
 
     /// The supervisor, if it is still the process that was written down.
@@ -292,11 +332,19 @@ impl RunDir {
         let mut remains = Remains::default();
         self.clear_into(&mut remains);
         remains.note(&self.run, fs::remove_dir_all(&self.run));
-        // The common folders go with the last lab; what others put there keeps them.
-        for folder in [&self.places.run, &self.netns_names_folder()] {
-            let _ = fs::remove_dir(folder);
-        }
+        moment!("sweep: {} removed", self.run.display());
+        self.remove_empty();
         remains.result()
+    }
+
+    /// Removes the lab's folders and those that labs share, if nothing is in them: an `up` that was
+    /// killed before it had the lock leaves no more.
+    pub fn remove_empty(&self) {
+        // The common folders go with the last lab; what others put there keeps them.
+        for folder in [&self.run, &self.netns_names_folder(), &self.places.run] {
+            let _ = fs::remove_dir(folder);
+            moment!("sweep: {} not empty, or gone", folder.display());
+        }
     }
 
     /// Removes what a lab has left that ended without being swept, but keeps the lock.
@@ -313,19 +361,18 @@ impl RunDir {
         // They have gone with the lab, but where something still holds its namespace.
         if self.places.user.is_none() {
             let links = hostlink::remove_group(ways::group(&self.lab));
+            moment!("sweep: links on the host removed");
             remains.note(Path::new("its links on the host"), links);
         }
-        let links = self
-            .recorded()
-            .map(|supervisor| self.netns_names(supervisor.pid));
         let files = [
             self.control(),
             self.record_file(),
             self.ssh_key(),
             self.known_hosts(),
         ];
-        for path in links.unwrap_or_default().into_iter().chain(files) {
+        for path in self.netns_names().into_iter().chain(files) {
             remains.note(&path, fs::remove_file(&path));
+            moment!("sweep: {} removed", path.display());
         }
     }
 
@@ -353,10 +400,19 @@ impl RunDir {
         }
     }
 
-    /// The names that lead to descriptors of the process `pid`.
-    fn netns_names(&self, pid: i32) -> Vec<PathBuf> {
+    /// The names of the namespaces of a lab that has ended: they lead to descriptors of its
+    /// supervisor, or, where nobody has written down which that was, nowhere.
+    fn netns_names(&self) -> Vec<PathBuf> {
         let ours = self.netns_names_start();
-        let leads = format!("/proc/{pid}/fd/");
+        let recorded = self.recorded();
+        let leads = recorded.map(|supervisor| format!("/proc/{}/fd/", supervisor.pid));
+        let is_dead = |path: &PathBuf| {
+            fs::read_link(path).is_ok_and(|to| {
+                let to = to.to_string_lossy();
+                let leads = leads.as_ref().is_some_and(|leads| to.starts_with(leads));
+                leads || (to.starts_with("/proc/") && !path.exists())
+            })
+        };
         let Ok(entries) = fs::read_dir(self.netns_names_folder()) else {
             return Vec::new();
         };
@@ -364,8 +420,7 @@ impl RunDir {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| {
                 let name = path.file_name().and_then(|name| name.to_str());
-                name.is_some_and(|name| name.starts_with(&ours))
-                    && fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with(&leads))
+                name.is_some_and(|name| name.starts_with(&ours)) && is_dead(path)
             })
             .collect()
     }
