@@ -18,7 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::beside::Beside;
 use super::probe;
 use super::sensors::Sensors;
+use super::told;
 use crate::event::What;
+use crate::faultpoint::{moment, point};
 use crate::files;
 use crate::kernel::process::{self, Spawn};
 use crate::lab::own::Restart;
@@ -195,7 +197,9 @@ async fn once(
         User::Member => Some(with.user),
         User::Host(user) => Some(user),
     };
-    write_files(program, user)?;
+    write_files(program, user)
+        .and_then(|()| point!("start: {member}: {what}: files written"))
+        .map_err(|error| told(&format!("write the files of {what}"), &error))?;
     let netns = with.host.members.get(member)?;
     let spawned = process::spawn(&Spawn {
         argv: &program.argv,
@@ -215,6 +219,7 @@ async fn once(
     .map_err(|error| io::Error::new(error.kind(), format!("cannot start {what}: {error}")))?;
     let pid = spawned.pid;
     let mut child = with.host.reaper.expect(spawned.pid);
+    moment!("start: {member}: {what}: started");
     // The end of its input would tell ipmi_sim to end.
     let _silent = match &start.speaker {
         Some(speaker) => {
@@ -268,6 +273,7 @@ async fn once(
                     evidence(&last)
                 )));
             }
+            moment!("start: {member}: {what}: answers");
             journal.say(What::Ready {
                 member: member.clone(),
                 what: what.clone(),

@@ -44,6 +44,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use crate::event::What;
+use crate::faultpoint::{moment, point};
 use crate::journal::Journal;
 use crate::kernel::mount;
 use crate::kernel::net::Network;
@@ -71,15 +72,21 @@ pub fn main(handover: RawFd) -> io::Result<()> {
     // It was executed by way of /proc/self/exe, and would be called `exe`.
     nix::sys::prctl::set_name(c"nsplay")?;
     allow_all_descriptors()?;
+    point!("supervisor: executed")?;
     let handover = Handover::take(handover)?;
+    point!("supervisor: plan read")?;
     let dir = RunDir::own(&handover.plan.lab.name);
     // The host's /proc is still there, and shows this process as the host knows it.
     let host_pid = fs::read_link("/proc/self")?;
     let one_user = dir.places().user.is_some();
     mount::enter(&furnish::binds(&handover.plan, &dir), one_user)
         .map_err(|error| io::Error::other(chain(&error)))?;
-    furnish::begin()?;
-    furnish::names(&handover.plan)?;
+    furnish::begin()
+        .and_then(|()| point!("supervisor: BMC's module written"))
+        .map_err(|error| told("write the BMC's module", &error))?;
+    furnish::names(&handover.plan)
+        .and_then(|()| point!("supervisor: names written"))
+        .map_err(|error| told("write the lab's names", &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -90,7 +97,10 @@ pub fn main(handover: RawFd) -> io::Result<()> {
 
 async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<()> {
     let began = Instant::now();
-    let journal = Journal::begin(&dir.log())?;
+    let log = dir.log();
+    let journal = Journal::begin(&log)
+        .and_then(|journal| point!("supervisor: journal begun").map(|()| journal))
+        .map_err(|error| told(&format!("write {}", log.display()), &error))?;
     let (down, mut asked_down) = mpsc::unbounded_channel();
     let (farewell, last_call) = mpsc::channel(1);
     let reaper = Reaper::default();
@@ -102,6 +112,7 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
         down: down.clone(),
     };
     let listener = std::os::unix::net::UnixListener::from(adopt(control)?);
+    point!("supervisor: lab taken over")?;
     let clients = spawn_local(control::serve(listener, desk, last_call));
     spawn_local(reaper.run());
     spawn_local(signals(down));
@@ -109,7 +120,9 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
     let coming_up = async {
         lab.up().await?;
         let took_ms = began.elapsed().as_secs_f64() * 1000.0;
+        moment!("supervisor: all answers");
         journal.say(What::Up { took_ms });
+        moment!("supervisor: up said");
         lab.0.is_up.send_replace(true);
         std::future::pending::<Result<(), String>>().await
     };
@@ -117,12 +130,17 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
         Some(by) = asked_down.recv() => journal.say(What::Down { by }),
         Err(message) = coming_up => journal.say(What::Failed { message }),
     }
+    moment!("down: end said");
     lab.0.servers.remember();
+    moment!("down: nodes remembered");
     lab.0.ways.close();
+    moment!("down: ways closed");
     // Processes go first, so that nothing of the lab acts while it says goodbye.
     kill_all();
+    moment!("down: processes killed");
     drop(farewell);
     let _ = timeout(FAREWELL, clients).await;
+    moment!("down: goodbye said");
     Ok(())
 }
 
@@ -186,6 +204,11 @@ async fn signals(down: mpsc::UnboundedSender<String>) -> io::Result<()> {
     };
     let _ = down.send(name.to_owned());
     Ok(())
+}
+
+/// What could not be done, and why.
+fn told(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {what}: {error}"))
 }
 
 /// An error and its causes, in one line.
