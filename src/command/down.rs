@@ -10,8 +10,10 @@ use nix::sys::signal::Signal;
 
 use crate::client::Client;
 use crate::error::Failure;
+use crate::faultpoint::{moment, point};
 use crate::json::Down;
 use crate::kernel::clone::pidfd_send_signal;
+use crate::kernel::signals::{Held, exit_code};
 use crate::lab::Name;
 use crate::rundir::{RunDir, Supervisor};
 use crate::supervisor::protocol::Request;
@@ -30,27 +32,31 @@ pub(super) const LET_GO: Duration = Duration::from_secs(30);
 /// How long to leave whoever has the lock alone before asking again.
 pub(super) const AGAIN: Duration = Duration::from_millis(1);
 
-/// Takes a lab down, whatever state it is in; a lab that is not there is down.
+/// Takes a lab down, whatever state it is in; a lab that is not there is down. A signal that comes
+/// meanwhile ends the command afterwards.
 pub fn run(json: bool, lab: &Name) -> Result<u8, Failure> {
+    let held = Held::back().map_err(|error| Failure::io("hold signals back", &error))?;
     let dir = RunDir::new(lab);
     let (began, was_up) = (Instant::now(), dir.exists());
-    if was_up {
-        end(&dir)?;
+    match was_up {
+        true => end(&dir)?,
+        false => dir.remove_empty(),
     }
     let took_ms = began.elapsed().as_millis() as u64;
     if json {
         let lab = lab.clone();
-        return ui::json(&Down {
+        ui::json(&Down {
             lab,
             was_up,
             took_ms,
+        })?;
+    } else {
+        ui::status(&match was_up {
+            true => format!("lab `{lab}` is down ({took_ms} ms)"),
+            false => format!("lab `{lab}` is not up"),
         });
     }
-    ui::status(&match was_up {
-        true => format!("lab `{lab}` is down ({took_ms} ms)"),
-        false => format!("lab `{lab}` is not up"),
-    });
-    Ok(0)
+    Ok(held.came().map_or(0, exit_code))
 }
 
 /// Ends a lab's supervisor, gently if it listens, and waits until nothing is left.
@@ -66,6 +72,7 @@ pub fn end(dir: &RunDir) -> Result<(), Failure> {
     let Some(lock) = dir.lock().map_err(fail)? else {
         return Ok(());
     };
+    point!("down: begun").map_err(fail)?;
     let until = Instant::now() + LET_GO;
     loop {
         // Whoever has the lock sweeps; if nobody did, it is for us to do.
@@ -82,8 +89,10 @@ pub fn end(dir: &RunDir) -> Result<(), Failure> {
         // One that does not listen has only just begun, is ending already, or is dead.
         let by = "nsplay down".to_owned();
         let _ = Client::ask(dir, &Request::Down { by });
+        moment!("down: supervisor asked");
         if let Some(supervisor) = dir.supervisor() {
             end_supervisor(dir, &supervisor)?;
+            moment!("down: supervisor has ended");
         }
         std::thread::sleep(AGAIN);
     }

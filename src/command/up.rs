@@ -18,12 +18,14 @@ use crate::client::Client;
 use crate::diff::Edit;
 use crate::error::{FAILED, Failure};
 use crate::event::What;
+use crate::faultpoint::point;
 use crate::files;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
 use crate::json::{self, Raised};
 use crate::kernel::mark::Mark;
 use crate::kernel::process::close_inherited;
+use crate::kernel::signals::{Held, exit_code};
 use crate::lab::{Lab, Moved, Name};
 use crate::plan::{Plan, plan};
 use crate::rundir::{Lock, RunDir};
@@ -50,12 +52,12 @@ pub struct Begun {
 pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
     let hold = !options.detach;
     let wanted = Wish::read(&options.lab, project)?;
-    let lock = match wanted.claim(options.json)? {
-        Claim::Lock(lock) => lock,
+    let (lock, held) = match wanted.claim(options.json)? {
+        Claim::Lock(lock, held) => (lock, held),
         Claim::Changed(changes) if options.json => return tell(&wanted.dir, changes),
         Claim::Changed(_) => return Ok(0),
     };
-    let begun = wanted.begin(lock, hold, None)?;
+    let begun = wanted.begin(lock, held, hold, None)?;
     let Begun {
         lab,
         dir,
@@ -63,14 +65,16 @@ pub fn run(options: &cli::Up, project: Option<&Name>) -> Result<u8, Failure> {
         stops,
         leash: _,
     } = begun;
-    let stopped =
-        stop_on(stops, &client, &dir).map_err(|error| Failure::io("wait for signals", &error))?;
+    let stopped = stop_on(stops, &client, &dir).map_err(|error| {
+        let _ = down::end(&dir);
+        Failure::io("wait for signals", &error)
+    })?;
     let ended = watch(client, options, &lab, &dir);
     let signal = stopped();
     match (ended, signal) {
         (_, Some(signal)) => {
             down::end(&dir)?;
-            Ok(128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or_default()))
+            Ok(exit_code(signal))
         }
         (Ok(0), None) if options.json && !hold => told(&dir, Raised::Made, Vec::new()),
         (Ok(code), None) => Ok(code),
@@ -93,20 +97,20 @@ pub fn held(
     mark: Mark,
 ) -> Result<Begun, Failure> {
     let wanted = Wish::read(options, project)?;
-    let Some(lock) = wanted.lock()? else {
+    let Some((lock, held)) = wanted.lock()? else {
         let name = wanted.dir.lab();
         return Err(Failure::refused(
             format!("lab `{name}` is up already"),
             format!("`nsplay -p {name} down` takes it down; -p OTHER makes another one beside it"),
         ));
     };
-    wanted.begin(lock, true, Some(mark))
+    wanted.begin(lock, held, true, Some(mark))
 }
 
 /// What became of the attempt to have a lab to oneself.
 enum Claim {
-    /// There was none: it is for the holder of this lock to make.
-    Lock(Lock),
+    /// There was none: it is for the holder of this lock to make, without being interrupted.
+    Lock(Lock, Held),
     /// It ran, and is now as its file says; this was done.
     Changed(Vec<Edit>),
 }
@@ -133,9 +137,11 @@ impl Wish {
         })
     }
 
-    /// Takes the lab's lock; none when somebody has it.
-    fn lock(&self) -> Result<Option<Lock>, Failure> {
+    /// Takes the lab's lock; none when somebody has it. Who has it is not interrupted: a signal
+    /// takes what is made down again.
+    fn lock(&self) -> Result<Option<(Lock, Held)>, Failure> {
         let dir = &self.dir;
+        let held = Held::back().map_err(|error| Failure::io("hold signals back", &error))?;
         let make = |error| match dir.places().user {
             None => Failure::io(format_args!("make {}", dir.path().display()), &error),
             Some(_) => Failure::refused(
@@ -150,7 +156,7 @@ impl Wish {
             let _ = dir.sweep();
             make(error)
         })?;
-        Ok(Some(lock))
+        Ok(Some((lock, held)))
     }
 
     /// Takes the lab's lock, or changes the lab that runs into this one.
@@ -160,8 +166,8 @@ impl Wish {
         } = self;
         let until = Instant::now() + down::LET_GO;
         loop {
-            if let Some(lock) = self.lock()? {
-                return Ok(Claim::Lock(lock));
+            if let Some((lock, held)) = self.lock()? {
+                return Ok(Claim::Lock(lock, held));
             }
             let wanted = Wanted {
                 lab,
@@ -192,21 +198,30 @@ impl Wish {
 
     /// Begins the lab, which lives as long as the connection that is returned if that is to hold
     /// it.
-    fn begin(self, lock: Lock, hold: bool, mark: Option<Mark>) -> Result<Begun, Failure> {
+    fn begin(
+        self,
+        lock: Lock,
+        held: Held,
+        hold: bool,
+        mark: Option<Mark>,
+    ) -> Result<Begun, Failure> {
         let (plan, keys, published) = self.decide().inspect_err(|_| {
             let _ = self.dir.sweep();
         })?;
         let Self { lab, dir, .. } = self;
-        // Signals are held back from here on, so that one that comes now still takes the lab down.
-        let mut stops = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            stops.add(signal);
-        }
         let owner = owner();
         let control = prepare(&dir, &lab, &keys, owner).map_err(|error| {
             let _ = dir.sweep();
             Failure::io(format_args!("prepare {}", dir.path().display()), &error)
         })?;
+        if let Some(signal) = held.came() {
+            let _ = dir.sweep();
+            let told = format!("{signal} came before lab `{}` was made", lab.name);
+            return Err(Failure {
+                code: exit_code(signal),
+                ..Failure::failed(told)
+            });
+        }
         let launched = launch(
             Launch {
                 plan,
@@ -223,16 +238,20 @@ impl Wish {
             let _ = down::end(&dir);
             Failure::io("start the supervisor", &error)
         })?;
-        stops
-            .thread_block()
-            .map_err(|errno| Failure::io("hold signals back", &errno.into()))?;
-        let client = Client::ask(&dir, &Request::Up { hold })
-            .map_err(|error| Failure::io("reach the supervisor", &error))?;
+        let asked = Client::ask(&dir, &Request::Up { hold });
+        let asked = asked.and_then(|client| point!("up: supervisor asked").map(|()| client));
+        let client = asked.map_err(|error| {
+            let _ = down::end(&dir);
+            match super::change::is_gone(&error) {
+                true => ended(&lab, &dir),
+                false => Failure::io("reach the supervisor", &error),
+            }
+        })?;
         Ok(Begun {
             lab,
             dir,
             client,
-            stops,
+            stops: held.for_good(),
             leash,
         })
     }
@@ -266,11 +285,14 @@ fn owner() -> u32 {
 /// Makes the control socket and the key for SSH.
 fn prepare(dir: &RunDir, lab: &Lab, keys: &Keys, owner: u32) -> io::Result<OwnedFd> {
     write_known_hosts(dir, lab, keys)?;
+    point!("up: known_hosts written")?;
     files::write(&dir.ssh_key(), 0o600, keys.user_private.as_bytes())?;
+    point!("up: key written")?;
     chown(dir.ssh_key(), Some(owner), None)?;
     let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
     let listener = UnixListener::bind(dir.control());
     nix::sys::stat::umask(before);
+    point!("up: control socket bound")?;
     chown(dir.control(), Some(owner), None)?;
     Ok(listener?.into())
 }
@@ -360,17 +382,28 @@ fn watch(mut client: Client, options: &cli::Up, lab: &Lab, dir: &RunDir) -> Resu
             ) => {}
             Some(Reply::Done) if !hold => return Ok(0),
             Some(Reply::Done) | None => {
-                let log = dir.supervisor_log();
-                let last = fs::read_to_string(&log).unwrap_or_default();
-                return Err(Failure::failed(format!(
-                    "the supervisor of lab `{}` ended; {} says:\n  {}",
-                    lab.name,
-                    log.display(),
-                    last.trim().replace('\n', "\n  ")
-                )));
+                // Its last words come after its last answer.
+                let _ = down::end(dir);
+                return Err(ended(lab, dir));
             }
         }
     }
+}
+
+/// What became of a supervisor that has ended without a word: that is in its log.
+fn ended(lab: &Lab, dir: &RunDir) -> Failure {
+    let log = dir.supervisor_log();
+    let last = fs::read_to_string(&log).unwrap_or_default();
+    let (name, log) = (&lab.name, log.display());
+    Failure::failed(match last.trim() {
+        "" => {
+            format!("the supervisor of lab `{name}` was killed: it ended without a word in {log}")
+        }
+        last => format!(
+            "the supervisor of lab `{name}` ended; {log} says:\n  {}",
+            last.replace('\n', "\n  ")
+        ),
+    })
 }
 
 /// Says how to reach what is up.

@@ -22,5 +22,6 @@ pub mod passing;
 pub mod process;
 pub mod pump;
 pub mod reaper;
+pub mod signals;
 pub mod tap;
 pub mod user;

@@ -11,7 +11,7 @@
 //! It is nobody's child, in a session of its own, and has no environment: what ends all processes of
 //! a CI job, by whichever of these it finds them, ends the supervisor and leaves who clears up.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -25,9 +25,11 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, getegid, geteuid, setsid};
 
 use super::handover::Handover;
+use crate::faultpoint::{moment, point};
 use crate::host::places::Places;
 use crate::kernel::clone::{Side, clone, fork, pidfd_send_signal};
 use crate::kernel::mark::Mark;
+use crate::kernel::signals::stops;
 use crate::kernel::{process, user};
 use crate::plan::Plan;
 use crate::rundir::{Lock, RunDir};
@@ -98,7 +100,8 @@ impl Held {
 /// The subcommand that the supervisor is executed with; its argument is a descriptor.
 pub const SUBCOMMAND: &str = "supervise";
 
-/// Starts the watcher, which starts the supervisor. The caller must have one thread.
+/// Starts the watcher, which starts the supervisor. The caller must have one thread, and may hold
+/// signals back.
 ///
 /// # Errors
 /// When the watcher cannot be started. What goes wrong after that is in the
@@ -110,6 +113,7 @@ pub fn launch(launch: Launch, dir: &RunDir) -> io::Result<Option<Leash>> {
         .truncate(true)
         .mode(0o644)
         .open(dir.supervisor_log())?;
+    point!("up: supervisor's log opened")?;
     let line = launch.mark.is_some().then(UnixStream::pair).transpose()?;
     let (ours, its) = line.unzip();
     let mark = launch.mark.clone();
@@ -122,33 +126,55 @@ pub fn launch(launch: Launch, dir: &RunDir) -> io::Result<Option<Leash>> {
         ForkResult::Child => {
             drop(ours);
             let held = mark.zip(its).map(|(mark, line)| Held { mark, line });
+            // Whoever asks waits for the end of the control socket, and then reads the log.
             let watched = match fork() {
                 Ok(ForkResult::Parent { .. }) => Ok(()),
-                Ok(ForkResult::Child) => watch(launch, held, dir, log.into()),
-                Err(error) => Err(error),
+                Ok(ForkResult::Child) => begin(launch, held, dir, &log),
+                Err(error) => give_up(&error, dir, &log),
             };
-            let status = match watched {
-                Ok(()) => 0,
-                Err(error) => {
-                    tracing::error!(%error, "cannot start the supervisor");
-                    1
-                }
-            };
-            std::process::exit(status);
+            std::process::exit(watched.map_or(1, |()| 0));
         }
     }
 }
 
-fn watch(launch: Launch, held: Option<Held>, dir: &RunDir, log: OwnedFd) -> io::Result<()> {
+/// Starts the supervisor, and clears up after it.
+fn begin(launch: Launch, held: Option<Held>, dir: &RunDir, log: &File) -> io::Result<()> {
+    match start(&launch, dir, log) {
+        Ok(pid) => {
+            // Nothing but the lock is the watcher's: a port that it held would stay taken.
+            let Launch {
+                lock,
+                control,
+                published,
+                ..
+            } = launch;
+            drop((control, published));
+            watch(pid, lock, held, dir, log)
+        }
+        Err(error) => give_up(&error, dir, log),
+    }
+}
+
+/// Tells why there is no supervisor, and leaves nothing.
+fn give_up(error: &io::Error, dir: &RunDir, mut log: &File) -> io::Result<()> {
+    let _ = writeln!(log, "error: cannot start the supervisor: {error}");
+    dir.sweep()
+}
+
+/// Starts the supervisor, whose process it returns.
+fn start(launch: &Launch, dir: &RunDir, log: &File) -> io::Result<i32> {
     setsid()?;
+    point!("watcher: begun")?;
     // A terminal that closes must not leave the lab without who clears up.
-    for ignored in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    let ignored = stops();
+    for ignored in &ignored {
         process::ignore(ignored)?;
     }
+    ignored.thread_unblock()?;
     let host = crate::kernel::netns::current()?;
     let handover = Handover {
-        plan: launch.plan,
-        keys: launch.keys,
+        plan: launch.plan.clone(),
+        keys: launch.keys.clone(),
         owner: launch.owner,
         control: launch.control.as_raw_fd(),
         lock: launch.lock.as_raw_fd(),
@@ -156,6 +182,7 @@ fn watch(launch: Launch, held: Option<Held>, dir: &RunDir, log: OwnedFd) -> io::
         host: host.as_raw_fd(),
     };
     let fd = handover.pass()?;
+    point!("watcher: plan written")?;
     let places = dir.places();
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let (pid, pidfd) = match clone(places.user.is_some())? {
@@ -164,28 +191,43 @@ fn watch(launch: Launch, held: Option<Held>, dir: &RunDir, log: OwnedFd) -> io::
                 user::map(uid, gid)?;
                 user::keep_capabilities()?;
             }
-            return Err(execute(fd, log, places));
+            point!("supervisor: cloned")?;
+            return Err(execute(fd, log.try_clone()?.into(), places));
         }
         Side::Parent { pid, pidfd } => (pid, pidfd),
     };
-    let recorded = dir.record(pid);
-    if recorded.is_err() {
+    moment!("watcher: supervisor cloned");
+    dir.record(pid).inspect_err(|_| {
         // A lab that `down` could not end must not run.
-        pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL)?;
-    }
-    // Nothing but the lock is the watcher's: a port that it held would stay taken.
-    drop((launch.control, launch.published, host, handover));
-    detach(&log)?;
+        let _ = pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL);
+        let _ = waitpid(Pid::from_raw(pid), None);
+    })?;
+    Ok(pid)
+}
+
+/// Waits until the supervisor has ended, and sweeps.
+fn watch(
+    supervisor: i32,
+    lock: Lock,
+    mut held: Option<Held>,
+    dir: &RunDir,
+    mut log: &File,
+) -> io::Result<()> {
+    // One that stays on a terminal still watches.
+    let _ = detach(log);
     if let Err(error) = process::forget_environment() {
-        tracing::warn!(%error, "the environment can be read");
+        let _ = writeln!(log, "warning: the environment can be read: {error}");
     }
-    let _ = waitpid(Pid::from_raw(pid), None);
-    recorded?;
-    let mut held = held;
+    moment!("watcher: watches");
+    let _ = waitpid(Pid::from_raw(supervisor), None);
+    moment!("watcher: supervisor ended");
     let is_over = |held: &mut Held| held.is_over(PollTimeout::ZERO);
     let over = held.as_mut().is_none_or(is_over);
     let swept = dir.sweep();
-    drop(launch.lock);
+    if let Err(error) = &swept {
+        let _ = writeln!(log, "error: cannot clear up after the lab: {error}");
+    }
+    drop(lock);
     // A command may outlive the lab that it took down itself.
     if let Some(held) = held.as_mut().filter(|_| !over) {
         held.is_over(PollTimeout::NONE);
@@ -207,7 +249,7 @@ fn execute(handover: RawFd, log: OwnedFd, places: &Places) -> io::Error {
 }
 
 /// Lets go of the terminal: what the watcher has to say goes where the supervisor's words go.
-fn detach(log: &OwnedFd) -> io::Result<()> {
+fn detach(log: &File) -> io::Result<()> {
     let null = OpenOptions::new()
         .read(true)
         .write(true)
