@@ -42,6 +42,7 @@ mod services;
 mod sessions;
 mod shell;
 mod stages;
+mod sweep;
 mod terminal;
 mod typist;
 #[path = "../json/validator.rs"]

@@ -1,13 +1,9 @@
-//! Several commands at once, and death at any moment.
+//! Several commands at once, and numbers of processes that are used again.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::host::Host;
-
-/// How far apart the moments are at which something is killed; `up` takes 60 ms here.
-const MOMENTS: [u64; 12] = [0, 8, 16, 24, 32, 40, 50, 60, 75, 100, 150, 250];
 
 fn start(mut command: Command) -> Child {
     let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -76,42 +72,6 @@ fn a_lab_comes_up_again_at_once_and_often() {
         host.nsplay(&["down"]).ok();
     }
     host.is_as_before(&before);
-}
-
-#[test]
-fn whatever_is_killed_while_a_lab_comes_up_nothing_is_left() {
-    let host = Host::new();
-    let before = host.inventory();
-    for victims in [&ALL[..1], &ALL[1..], &ALL] {
-        for moment in MOMENTS {
-            let mut up = nsplay(&host, &["up"]);
-            std::thread::sleep(Duration::from_millis(moment));
-            kill(&host, victims);
-            // An `up` that had not begun when it was looked for makes its lab now.
-            while up.try_wait().unwrap().is_none() {
-                host.nsplay(&["down"]).ok();
-            }
-            host.nsplay(&["down"]).ok();
-            host.is_as_before(&before);
-        }
-    }
-    host.nsplay(&["up", "-d"]).ok();
-    host.ipmitool(&["power", "status"]).ok();
-}
-
-#[test]
-fn whatever_is_killed_while_a_lab_goes_down_nothing_is_left() {
-    let host = Host::new();
-    let before = host.inventory();
-    for moment in MOMENTS.into_iter().filter(|moment| *moment < 60) {
-        host.nsplay(&["up", "-d"]).ok();
-        let mut down = nsplay(&host, &["down"]);
-        std::thread::sleep(Duration::from_millis(moment));
-        kill(&host, &ALL);
-        down.wait().unwrap();
-        host.nsplay(&["down"]).ok();
-        host.is_as_before(&before);
-    }
 }
 
 #[test]
