@@ -110,9 +110,16 @@ impl Network {
     pub async fn carry_out(&mut self, steps: &[Step]) -> Result<(), NetError> {
         for step in steps {
             if let Step::AddNetns(name) = step {
-                let netns = Rc::new(Netns::add(name)?);
-                point!("network: {step}").map_err(|source| NetError::step(step, source))?;
-                self.members.0.borrow_mut().insert(name.clone(), netns);
+                let added = Netns::add(name).map_err(NetError::from).and_then(|netns| {
+                    point!("network: {step}").map_err(|source| NetError::step(step, source))?;
+                    Ok(netns)
+                });
+                let netns = added.inspect_err(|_| {
+                    // Half a namespace would be in the way of the next attempt.
+                    let _ = Netns::remove(name);
+                })?;
+                let mut members = self.members.0.borrow_mut();
+                members.insert(name.clone(), Rc::new(netns));
             }
         }
         let mut places: Vec<(Place, Vec<&Step>)> = vec![(Place::Fabric, Vec::new())];
