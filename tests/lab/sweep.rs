@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::host::{Host, Ran, ran};
+use crate::ways::with_uplink;
 
 /// A lab without a guest: each step that makes a lab is there, and none takes long.
 const LAB: &str = "\
@@ -278,4 +279,35 @@ fn a_signal_during_up_takes_back_what_was_made_and_down_finishes_first() {
     let ended = signalled(&host, &["down"], "down: supervisor asked", "INT");
     assert_eq!(ended, Some(130));
     host.is_as_before(&before);
+}
+
+#[test]
+fn a_way_that_dies_or_fails_at_any_step_leaves_the_host_as_it_was() {
+    let host = with_uplink();
+    host.shell("sysctl -qw net.ipv4.ip_forward=1").ok();
+    let alone = "node = false\ndhcp = false\nssh = false\n";
+    let attached = format!("{alone}[network]\nattach = true\n");
+    let is_way = |name: &str| name.starts_with("ways: ") || name.starts_with("nat: ");
+    for nat in ["passt", "nft"] {
+        let lab = format!("{alone}[network]\nnat = \"{nat}\"\n");
+        let up = Operation::new(&host, None, &lab, &["up", "-d"]);
+        let tried = up.sweep(is_way);
+        assert!(tried > 3, "{nat}: {tried} points");
+    }
+    let attach = Operation::new(&host, Some(alone), alone, &["attach"]);
+    let tried = attach.sweep(|_| true);
+    assert!(tried > 5, "{tried} points");
+    let detach = Operation::new(&host, Some(&attached), &attached, &["detach"]);
+    let tried = detach.sweep(|_| true);
+    assert!(tried > 1, "{tried} points");
+}
+
+#[test]
+fn a_change_that_dies_or_fails_at_any_step_leaves_a_lab_that_can_be_changed_or_taken_down() {
+    let host = Host::new();
+    let two = format!("{LAB}[node.node2]\npower = \"off\"\nvnc = false\n");
+    let other = LAB.replace("ssh = false", "web = false");
+    let change = Operation::new(&host, Some(&two), &other, &["up", "-d"]);
+    let tried = change.sweep(|_| true);
+    assert!(tried > 30, "{tried} points");
 }
