@@ -448,12 +448,13 @@ impl Host {
         pids.lines().filter_map(of_name).collect()
     }
 
-    /// The one process of this name.
+    /// The one process of this name. A node's QEMU starts when the lab is up, so it may come soon.
     #[track_caller]
     pub fn process(&self, name: &str) -> u32 {
-        let all = self.processes(name);
-        assert_eq!(all.len(), 1, "processes of {name}");
-        all[0]
+        self.until(&format!("there is one process of {name}"), || {
+            self.processes(name).len() == 1
+        });
+        self.processes(name)[0]
     }
 
     /// Waits until the host is as its inventory was `before`.

@@ -155,7 +155,8 @@ fn a_run_that_is_cancelled_or_killed_leaves_nothing() {
         host.until("all of the command runs", || {
             host.shell(all).out.trim() == "3"
         });
-        host.run("sh", &["-c", killer, "killer", pid]).ok();
+        // What it fails to kill may have ended before: whether all is gone is seen below.
+        host.run("sh", &["-c", killer, "killer", pid]);
         let status = run.wait().unwrap();
         if code.is_some() {
             assert_eq!(status.code(), code, "{by}");
