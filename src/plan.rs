@@ -32,7 +32,7 @@ use crate::service::{ProbeMarks, httpd, own};
 use crate::step::Step;
 use crate::ways::{By, HostLink, WayOut};
 
-pub use network::{bmc_mac, fabric_mac};
+pub use network::{fabric_mac, member_mac};
 
 pub use part::{Part, Runs};
 

@@ -17,11 +17,14 @@ pub(super) fn steps(lab: &Lab, ipv6: bool) -> Vec<Step> {
     let mut steps: Vec<Step> = names.map(|name| Step::AddNetns(name.clone())).collect();
     steps.extend(fabric(lab, ipv6));
     for seat in &services {
-        steps.extend(cable(lab, seat.name, 0, lab.network(seat.network)));
+        let mac = member_mac(lab, seat.address);
+        steps.extend(cable(lab, seat.name, 0, lab.network(seat.network), mac));
     }
     for node in &lab.nodes {
         for (nth, nic) in node.nics().enumerate() {
-            steps.extend(cable(lab, &node.name, nth, lab.network(&nic.network)));
+            // Not the one of the guest's card: the bridge between them would keep its packets.
+            let mac = derived(lab, &format!("{}/link", of_nic(&node.name, nth)));
+            steps.extend(cable(lab, &node.name, nth, lab.network(&nic.network), mac));
         }
     }
     for seat in &services {
@@ -68,26 +71,30 @@ fn fabric(lab: &Lab, ipv6: bool) -> Vec<Step> {
     steps
 }
 
-/// The link between a member and the bridge of a network, which is its `nth`.
-fn cable(lab: &Lab, name: &Name, nth: usize, network: &Network) -> [Step; 2] {
+/// The link between a member, where it has the MAC address `mac`, and the bridge of a network,
+/// which is its `nth`.
+fn cable(lab: &Lab, name: &Name, nth: usize, network: &Network, mac: Mac) -> [Step; 2] {
     let link = LinkName::of_nic(name, nth);
-    let own = match nth {
-        0 => name.to_string(),
-        nth => format!("{name}/eth{nth}"),
-    };
     [
         Step::AddVeth {
             link: link.clone(),
-            mac: derived(lab, &format!("{own}/fabric")),
+            mac: derived(lab, &format!("{}/fabric", of_nic(name, nth))),
             master: network.bridge(),
             member: name.clone(),
             peer: LinkName::eth(nth),
-            // Not the one of the guest's card: the bridge between them would keep its packets.
-            peer_mac: derived(lab, &format!("{own}/link")),
+            peer_mac: mac,
             mtu: network.mtu,
         },
         up(&Place::Fabric, link),
     ]
+}
+
+/// The seed of what belongs to a member's network card, counted from 0.
+fn of_nic(name: &Name, nth: usize) -> String {
+    match nth {
+        0 => name.to_string(),
+        nth => format!("{name}/eth{nth}"),
+    }
 }
 
 fn derived(lab: &Lab, seed: &str) -> Mac {
@@ -103,10 +110,13 @@ pub fn fabric_mac(lab: &Lab, network: &Network) -> Mac {
     }
 }
 
-/// The MAC address of a node's bridge, which its BMC answers on.
+/// The MAC address of who answers on a member's address: a service, or a node's BMC.
+///
+/// Whoever gets the address of a member that is gone has its MAC address too, so that nobody who
+/// knows it from ARP (RFC 826) calls for the one that is gone.
 #[must_use]
-pub fn bmc_mac(lab: &Lab, node: &Name) -> Mac {
-    derived(lab, &format!("{node}/bmc"))
+pub fn member_mac(lab: &Lab, address: Ipv4Addr) -> Mac {
+    derived(lab, &address.to_string())
 }
 
 /// What every member's namespace has.
@@ -129,7 +139,7 @@ fn node_steps(lab: &Lab, node: &Node, ipv6: bool) -> Vec<Step> {
         let mtu = lab.network(&nic.network).mtu;
         let (bridge, link, tap) = (LinkName::br(nth), LinkName::eth(nth), LinkName::tap(nth));
         let mac = match nth {
-            0 => bmc_mac(lab, &node.name),
+            0 => member_mac(lab, node.address),
             nth => derived(lab, &format!("{}/{bridge}/{nth}", node.name)),
         };
         steps.extend([

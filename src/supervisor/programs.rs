@@ -229,7 +229,7 @@ fn start_bmc(machine: &Machine, binary: &Path, server: &Server) -> io::Result<St
 fn lan(lab: &Lab, node: &lab::Node) -> Parameters {
     let network = lab.network(&node.nic.network);
     bmc::lan::parameters(
-        (node.address, plan::bmc_mac(lab, &node.name)),
+        (node.address, plan::member_mac(lab, node.address)),
         network.subnet,
         (network.gateway, plan::fabric_mac(lab, network)),
     )

@@ -223,6 +223,13 @@ fn a_changed_node_is_restarted_alone_and_its_power_is_as_it_was() {
     host.nsplay(&["power", "node2", "off"]).ok();
     host.nsplay(&["up", "-d"]).ok();
     assert_eq!(qemus().len(), 1);
+
+    // Another node is met at the address of one that is gone.
+    host.write(
+        "nsplay.toml",
+        &two("256MiB").replace("node.node2", "node.other"),
+    );
+    host.nsplay(&["up", "-d"]).ok();
 }
 
 #[test]
