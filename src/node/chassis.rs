@@ -8,13 +8,16 @@ use serde::{Deserialize, Serialize};
 use super::boot::{Boot, BootOptions};
 use super::faults::Faults;
 use super::memory::Kept;
-use crate::lab::{Fault, Node};
+use crate::lab::{BootDevice, Fault, Node};
 
 /// The parameters and states of the chassis commands.
 #[derive(Debug)]
 pub struct Chassis {
     /// What it was told about booting.
     pub boot: BootOptions,
+    /// Where its firmware looks since its last start, in this order; nowhere where it was given a
+    /// kernel.
+    pub tries: Vec<BootDevice>,
     /// What happens when power comes back.
     pub policy: Policy,
     /// Whether a client has set the policy; else it is the lab file's `power`.
@@ -77,6 +80,7 @@ impl Default for Chassis {
     fn default() -> Self {
         Self {
             boot: BootOptions::new([0; 5]),
+            tries: Vec::new(),
             policy: Policy::AlwaysOff,
             policy_is_set: false,
             was_on: false,
@@ -157,7 +161,11 @@ impl Chassis {
     }
 
     /// A start has done what [`next_boot`](Self::next_boot) said.
-    pub fn booted(&mut self) {
+    pub fn booted(&mut self, boot: &Boot) {
+        self.tries = match boot.kernel {
+            true => Vec::new(),
+            false => boot.order.clone(),
+        };
         if !self.faults.has(Fault::IgnoredBootDevice) {
             self.boot.spend();
         }

@@ -492,7 +492,7 @@ impl Keeper {
         // Whoever takes it ends with the lab only.
         let _ = self.lines.send(serial_ours);
 
-        self.chassis.borrow_mut().booted();
+        self.chassis.borrow_mut().booted(&boot);
         if let Some(text) = &boot.says {
             self.host.journal.line(self.name(), text.clone());
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::tracker::{Boot, Missing, Protocol};
 use crate::lab::{BootDevice, Dhcp, Firmware, Lab, Name, Node, Stage};
 use crate::node::Power;
+
+mod outside;
 
 /// A machine that has shown no sign of life for so long waits for something, in milliseconds.
 ///
@@ -36,6 +39,10 @@ pub enum Problem {
     Failed,
     /// Its kernel panicked.
     Panic,
+    /// The cable of a network card that it boots from is out.
+    LinkDown,
+    /// Nothing is in the CD drive that it boots from, or not what the lab file names.
+    Medium,
     /// It never asked for an address.
     NoDiscover,
     /// It asked, and was offered none.
@@ -77,6 +84,12 @@ pub struct About<'a> {
     pub node: &'a Node,
     /// Whether it is on.
     pub power: Power,
+    /// What it tries to boot from, in this order.
+    pub tries: Vec<BootDevice>,
+    /// The network cards whose cable is out, counted from 1.
+    pub cables_out: Vec<usize>,
+    /// The image that is in its CD drive.
+    pub medium: Option<PathBuf>,
     /// What its screen shows, in text mode.
     pub screen: Option<Vec<String>>,
     /// A file that is there, and like the one that is not.
@@ -88,7 +101,10 @@ pub struct About<'a> {
 /// Says why the node of `about`, of whose boot this has been seen, does not boot.
 #[must_use]
 pub fn why(boot: &Boot, about: &About<'_>) -> Answer {
-    let (problem, text, evidence) = about.told(boot);
+    let (problem, mut text, evidence) = about.told(boot);
+    if about.power == Power::On {
+        text += &about.notes(problem);
+    }
     let step = boot.stage();
     Answer {
         node: about.node.name.clone(),
@@ -151,6 +167,9 @@ impl About<'_> {
         let has_address = boot.address.is_some();
         if !stalls || (has_address && !waits) {
             return self.on_its_way(boot);
+        }
+        if let Some(told) = self.outside(boot) {
+            return told;
         }
         if boot.discovers == 0 && boot.requests == 0 && boot.address.is_none() {
             return self.no_discover(boot);

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::control::Desk;
 use crate::journal;
 use crate::lab::{Lab, Name};
-use crate::node::{Power, screen};
+use crate::node::{Link, Power, screen};
 use crate::progress::tracker::{Missing, Protocol};
 use crate::progress::why::{About, Answer, why};
 use crate::service::{dnsmasq, httpd};
@@ -31,11 +31,18 @@ pub async fn answer(desk: &Desk, name: &Name) -> Option<Answer> {
         screen::text(&qmp, name).await.ok().flatten()
     };
     let screen = timeout(PICTURE_WITHIN, screen).await.ok().flatten();
+    let is_out = |nic: &usize| machine.as_ref().map(|on| on.link(nic - 1)) == Some(Link::Down);
+    let cables_out = (1..=node.nics().count()).filter(is_out).collect();
     Some(why(
         &boot,
         &About {
             lab: &plan.lab,
             node,
+            tries: machine
+                .as_ref()
+                .map_or_else(Vec::new, |machine| machine.chassis().borrow().tries.clone()),
+            cables_out,
+            medium: machine.as_ref().and_then(|machine| machine.medium()),
             power: machine.map_or(Power::Off, |machine| machine.power()),
             screen,
             nearest: &|missing| nearest(&plan.lab, missing),

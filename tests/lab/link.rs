@@ -43,6 +43,11 @@ fn a_pulled_cable_lets_nothing_through_over_resets_until_it_is_plugged_in() {
         lines.iter().any(|line| line.contains("DHCPDISCOVER"))
     };
     assert!(!heard(), "{:#?}", host.lines("node1"));
+    let why = host.nsplay(&["why", "node1"]).ok().out.replace('\n', " ");
+    assert!(
+        why.contains("The cable of its network card 1 is out: `nsplay link node1 up` plugs it in"),
+        "{why}"
+    );
     let inspected = host.nsplay(&["inspect", "node1"]).ok().out;
     assert!(inspected.contains("network main, the cable is out"));
 

@@ -79,6 +79,13 @@ fn a_medium_goes_into_a_running_node_boots_and_stays_until_it_is_ejected() {
     host.nsplay(&["boot", "node1", "--device", "cdrom"]).ok();
     host.nsplay(&["power", "node1", "reset"]).ok();
     host.prints("node1", "medium one", 1);
+    let why = |problem: &str, words: &str| {
+        host.until(problem, || {
+            let told = host.nsplay(&["why", "node1", "--json"]).ok().out;
+            let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+            told["problem"] == problem && told["text"].as_str().unwrap().contains(words)
+        });
+    };
     // In place of the other, in a QEMU that booted from it.
     media(&["insert", "private/two.iso"]).ok();
     host.nsplay(&["power", "node1", "reset"]).ok();
@@ -99,7 +106,12 @@ fn a_medium_goes_into_a_running_node_boots_and_stays_until_it_is_ejected() {
     assert_eq!(ejected, "node1: the CD drive is empty\n");
     host.nsplay(&["power", "node1", "reset"]).ok();
     host.prints("node1", "No bootable device", 2);
+    why(
+        "medium",
+        "its CD drive is empty: `nsplay media node1 insert ISO`",
+    );
     media(&["insert", "private/one.iso", "--json"]).ok();
+    why("medium", "one.iso, which is not of the lab file");
     host.nsplay(&["power", "node1", "reset"]).ok();
     host.prints("node1", "medium one", 2);
     let told = host.nsplay(&["logs", "node1"]).ok().out;
