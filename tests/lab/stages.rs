@@ -20,9 +20,29 @@ boot || shell
     );
     host.write(
         "webroot/sshd",
-        "while :; do echo SSH-2.0-test | busybox nc -l -p 22; done\n",
+        // As an installer says that it is done; each step waits until it is let. Nothing is printed:
+        // a prompt is one as long as nothing follows it.
+        ". /run/nsplay.env
+exec 2>/dev/null
+until_there() { until wget -q -O /dev/null http://$server/$1; do usleep 200000; done; }
+until_there may-install
+wget -q -O /dev/null http://$server/nsplay/installed
+until_there may-answer
+while :; do echo SSH-2.0-test | busybox nc -l -p 22; done
+",
     );
     host.nsplay(&["up", "-d"]).ok();
+    host.nsplay(&["wait", "node1", "--for", "login", "--timeout", "120"])
+        .ok();
+    host.write("webroot/may-install", "");
+    host.nsplay(&["wait", "node1", "--for", "installed", "--timeout", "60"])
+        .ok();
+    let why = host.nsplay(&["why", "node1"]).ok().out;
+    assert!(
+        why.contains("node1 has been installed, says its installer"),
+        "{why}"
+    );
+    host.write("webroot/may-answer", "");
     host.nsplay(&["wait", "node1", "--for", "up", "--timeout", "120"])
         .ok();
     host.nsplay(&["wait", "--for", "healthy"]).ok();
@@ -36,25 +56,22 @@ boot || shell
             _ => None,
         })
         .collect();
-    for stages in [
-        &[
-            Stage::Powered,
-            Stage::Firmware,
-            Stage::Discover,
-            Stage::Offer,
-            Stage::Ack,
-            Stage::Ipxe,
-            Stage::Http,
-            Stage::Kernel,
-            Stage::Userland,
-            Stage::Up,
-        ][..],
-        &[Stage::Userland, Stage::Login],
+    let mut rest = seen.iter();
+    for stage in [
+        Stage::Powered,
+        Stage::Firmware,
+        Stage::Discover,
+        Stage::Offer,
+        Stage::Ack,
+        Stage::Ipxe,
+        Stage::Http,
+        Stage::Kernel,
+        Stage::Userland,
+        Stage::Login,
+        Stage::Installed,
+        Stage::Up,
     ] {
-        let mut rest = seen.iter();
-        for stage in stages {
-            assert!(rest.any(|seen| seen == stage), "no {stage} in {seen:?}");
-        }
+        assert!(rest.any(|seen| *seen == stage), "no {stage} in {seen:?}");
     }
     let ps = host.nsplay(&["ps"]).ok().out;
     assert!(ps.contains(" up "), "{ps}");
