@@ -51,7 +51,13 @@ pub async fn looks(client: &mut Client, desk: &Desk, node: &Name, text: bool) ->
     if text {
         let lines = screen::text(&qmp, node).await.map_err(cannot);
         let lines = lines.and_then(|lines| {
-            let graphics = || format!("the screen of {node} is in a graphics mode: it has no text");
+            let graphics = || {
+                format!(
+                    "the screen of {node} is in a graphics mode and has no text: `nsplay \
+                     screenshot {node} FILE.png` takes a picture, `nsplay console {node}` has \
+                     what it prints on its serial line"
+                )
+            };
             lines.ok_or_else(|| Vain::Late(graphics()))
         });
         let reply = lines.map(|lines| Some(Reply::Text { lines }));

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::process::{Child, Stdio};
 
 use crate::host::Host;
+use crate::why::picture;
 
 /// A boot sector that prints a line through INT 10h, which SeaBIOS repeats on the serial line,
 /// waits for an `x`, and resets the machine by the keyboard controller. Another key may still be
@@ -267,7 +268,10 @@ fn what_a_node_does_not_have_leaves_its_usual_order_and_is_said() {
 fn a_uefi_node_boots_from_the_disk_once_and_then_over_the_network() {
     let host = Host::new();
     host.write("nsplay.toml", &format!("{LAB}firmware = \"uefi\"\n"));
-    host.write("webroot/boot.ipxe", MENU);
+    host.write(
+        "webroot/boot.ipxe",
+        &format!("#!ipxe\necho {NETWORK}\nshell\n"),
+    );
     host.nsplay(&["up", "-d"]).ok();
     let application = std::fs::read("/usr/lib/ipxe/ipxe.efi").unwrap();
     efi_system(&disk(&host), &[("EFI/BOOT/BOOTX64.EFI", &application)]);
@@ -282,6 +286,20 @@ fn a_uefi_node_boots_from_the_disk_once_and_then_over_the_network() {
     // iPXE is what the disk has, so both ways end with one line; the firmware says which it was.
     host.prints("node1", NETWORK, 1);
     assert_eq!(from_disk(), 1);
+
+    // Its screen is a picture from the first line on; what stands there is on its serial line too.
+    let why = host.why("node1", "waiting").to_string();
+    assert!(why.contains(NETWORK) && why.contains("iPXE>"), "{why}");
+    host.nsplay(&["screenshot", "node1", "uefi.png"]).ok();
+    assert_ne!(picture(&host, "uefi.png"), (720, 400));
+    host.nsplay(&["screenshot", "node1", "--text"]).fails(
+        1,
+        &[
+            "node1 is in a graphics mode",
+            "nsplay screenshot node1 FILE.png",
+        ],
+    );
+
     power(&host, "cycle");
     host.prints("node1", NETWORK, 2);
     assert_eq!(from_disk(), 1);

@@ -47,7 +47,7 @@ cat packet >/dev/udp/192.168.25.2/67
 impl Host {
     /// Waits until `why` says that `problem` is what is wrong with a node.
     #[track_caller]
-    fn why(&self, node: &str, problem: &str) -> Value {
+    pub fn why(&self, node: &str, problem: &str) -> Value {
         let ask = || {
             let json = self.nsplay(&["why", node, "--json"]).ok().out;
             serde_json::from_str::<Value>(&json).unwrap()
@@ -121,7 +121,7 @@ boot
     let text = host.nsplay(&["screenshot", "disk", "--text"]).ok().out;
     assert!(text.contains("No bootable device"), "{text}");
     host.nsplay(&["screenshot", "disk", "disk.png"]).ok();
-    assert!(is_picture(&host, "disk.png"));
+    assert_eq!(picture(&host, "disk.png"), (720, 400));
 
     // Somebody asks in its name, and does not take what is offered.
     host.write("discover", DISCOVER);
@@ -254,14 +254,14 @@ mac = "02:00:00:00:00:07"
     );
 }
 
-/// Whether a file is a PNG that shows something.
-fn is_picture(host: &Host, file: &str) -> bool {
+/// The size of a PNG, which shows something.
+pub fn picture(host: &Host, file: &str) -> (u32, u32) {
     let file = std::fs::File::open(host.folder().join(file)).unwrap();
     let mut reader = png::Decoder::new(std::io::BufReader::new(file))
         .read_info()
         .unwrap();
     let mut points = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut points).unwrap();
-    assert_eq!((info.width, info.height), (720, 400));
-    points.iter().any(|point| *point != points[0])
+    assert!(points.iter().any(|point| *point != points[0]));
+    (info.width, info.height)
 }
