@@ -1,9 +1,8 @@
 //! Crowds of clients that flood, stall and send what nobody understands: the lab goes on.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use nsplay::event::What;
 use crate::host::Host;
 
 /// RMCP's Presence Ping (DSP0136, section 3.2.4.2).
-const PING: [u8; 12] = [6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 0, 0, 0];
+pub const PING: [u8; 12] = [6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 0, 0, 0];
 
 /// A node that is off: nothing here needs a guest. Its web server is published.
 const LAB: &str = "[web]\npublish = \"127.0.0.1:8080\"\n[node.node1]\npower = \"off\"\n";
@@ -23,13 +22,6 @@ fn up(host: &Host) {
     let nsplay = env!("CARGO_BIN_EXE_nsplay");
     host.run("prlimit", &["--nofile=1024:", nsplay, "up", "-d"])
         .ok();
-}
-
-/// Does `work` in the host's network.
-#[track_caller]
-fn on<T: Send>(host: &Host, work: impl FnOnce() -> io::Result<T> + Send) -> T {
-    let network = File::open(host.at("/proc/1/ns/net")).unwrap();
-    nsplay::kernel::netns::inside(network.as_fd(), work).unwrap()
 }
 
 /// The supervisor's memory in KiB, and how many descriptors it has.
@@ -65,7 +57,7 @@ fn a_flood_of_datagrams_from_ever_new_clients_costs_little_and_harms_nobody() {
     up(&host);
     works(&host);
     let (memory, descriptors) = weight(&host);
-    on(&host, || {
+    host.in_network_of(1, || {
         for client in 1..=20_000 {
             let socket = UdpSocket::bind("127.0.0.1:0")?;
             socket.send_to(&PING, "127.0.0.1:623")?;
@@ -89,7 +81,7 @@ fn clients_that_never_finish_their_requests_keep_nobody_waiting() {
     let host = Host::new();
     up(&host);
     works(&host);
-    let stalled = on(&host, || {
+    let stalled = host.in_network_of(1, || {
         let stall = |port| {
             let mut client = TcpStream::connect(("127.0.0.1", port))?;
             client.write_all(b"GET /boot.ipxe HTTP/1.1\r\nHost: w")?;

@@ -1,7 +1,8 @@
 //! A throwaway host: labs run on it as on any other, and all of it is gone with the test.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -268,6 +269,17 @@ impl Host {
     /// Where a path of the host is for this process.
     pub fn at(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.init))
+    }
+
+    /// Does `work` in the network of the process `pid` of the host: of 1 for the host's own.
+    #[track_caller]
+    pub fn in_network_of<T: Send>(
+        &self,
+        pid: u32,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> T {
+        let network = File::open(self.at(&format!("/proc/{pid}/ns/net"))).unwrap();
+        nsplay::kernel::netns::inside(network.as_fd(), work).unwrap()
     }
 
     /// A command on the host, not run yet.

@@ -1,5 +1,7 @@
 //! Hosts that are in the way, and labs that stay out of theirs.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::process::Stdio;
 
 use crate::host::Host;
@@ -144,17 +146,44 @@ fn a_full_or_read_only_run_is_an_error_and_nothing_is_left() {
     works(&host);
 }
 
+/// A boot sector that writes to its disk for ever, 32 KiB at a time (INT 13h, AH=43h).
+const WRITER: &[u8] = b"\
+    \x31\xc0\x8e\xd8\xbe\x16\x7c\xb8\x00\x43\xcd\x13\
+    \x83\x06\x1e\x7c\x40\xeb\xf1\0\0\0\
+    \x10\0\x40\0\x00\x7c\0\0\x01\0\0\0\0\0\0\0";
+
 #[test]
 fn a_disk_that_is_full_does_not_keep_a_lab_from_running_or_going_down() {
     let host = Host::new();
+    host.write(
+        "nsplay.toml",
+        "[node.node1]\ndisk = \"64MiB\"\nboot = [\"disk\"]\npower = \"off\"\n",
+    );
     // A disk of its own for the lab: without UEFI variables and with a sparse disk it needs little.
-    host.write("nsplay.toml", "[node.node1]\ndisk = \"1MiB\"\n");
     host.shell(
         "mkdir /var/lib/nsplay/default && mount -t tmpfs -o size=2m tmpfs /var/lib/nsplay/default",
     )
     .ok();
     let before = host.inventory();
     host.nsplay(&["up", "-d"]).ok();
+    let disk = host.at("/var/lib/nsplay/default/node1/disk.raw");
+    let disk = File::options().write(true).open(disk).unwrap();
+    disk.write_all_at(WRITER, 0).unwrap();
+    disk.write_all_at(&[0x55, 0xaa], 510).unwrap();
+    // Whoever follows hears of it, though the log has no room for it.
+    let wait = [
+        "wait",
+        "node1",
+        "--for",
+        "log=disk error: No space left on device",
+    ];
+    let mut wait = host
+        .bounded(env!("CARGO_BIN_EXE_nsplay"))
+        .args(wait)
+        .spawn()
+        .unwrap();
+    host.ipmitool(&["power", "on"]).ok();
+    assert!(wait.wait().unwrap().success());
     let full = "dd if=/dev/zero of=/var/lib/nsplay/default/full bs=1k count=4096";
     host.shell(full).fails(1, &["No space left on device"]);
     works(&host);

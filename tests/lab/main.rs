@@ -24,6 +24,7 @@ mod ipmi;
 mod json;
 mod labs;
 mod link;
+mod malformed;
 mod media;
 mod nat;
 mod network_boot;

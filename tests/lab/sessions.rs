@@ -1,13 +1,12 @@
 //! Sessions with the BMC: who gets in, how, and as what.
 
-use std::fs::File;
 use std::net::UdpSocket;
-use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::time::Duration;
 
 use nsplay::event::{Event, What};
 
+use crate::crowds::PING;
 use crate::host::{Host, Ran};
 
 /// Users beside `admin`, as the lab file and IPMI call their levels.
@@ -259,24 +258,20 @@ fn every_parameter_of_serial_over_lan_can_be_read() {
 
 #[test]
 fn an_ipmi_sim_that_is_killed_again_and_again_costs_a_newcomer_no_datagram() {
-    /// RMCP's Presence Ping (DSP0136, section 3.2.4.2).
-    const PING: [u8; 12] = [6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 0, 0, 0];
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();
-    let network = File::open(host.at("/proc/1/ns/net")).unwrap();
     for round in 0..6 {
         let pid = host.process("/usr/bin/ipmi_sim");
         host.shell(&format!(
             "kill -9 {pid}; while kill -0 {pid} 2>/dev/null; do :; done"
         ))
         .ok();
-        let pong = nsplay::kernel::netns::inside(network.as_fd(), || {
+        host.in_network_of(1, || {
             let socket = UdpSocket::bind("127.0.0.1:0")?;
             socket.set_read_timeout(Some(Duration::from_secs(20)))?;
             socket.send_to(&PING, "127.0.0.1:623")?;
             socket.recv(&mut [0; 64])
         });
-        assert!(pong.is_ok(), "round {round}: {pong:?}");
         let is_ready =
             |event: &Event| matches!(&event.what, What::Ready { what, .. } if what == "ipmi_sim");
         host.until("the lab knows that it answers", || {
@@ -357,15 +352,13 @@ fn packets_that_are_no_ipmi_do_not_disturb_the_bmc() {
         }
         script.push(packet);
     }
-    let network = File::open(host.at("/proc/1/ns/net")).unwrap();
-    nsplay::kernel::netns::inside(network.as_fd(), || {
+    host.in_network_of(1, || {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         for packet in &script {
             let _ = socket.send_to(packet, "127.0.0.1:623");
         }
         Ok(())
-    })
-    .unwrap();
+    });
     host.ipmitool(&["power", "status"]).ok();
     assert_eq!(host.process("ipmi_sim"), bmc);
 }
