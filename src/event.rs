@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Fault, Name, Stage};
+use crate::node::shape::Shape;
 use crate::node::{Link, Power};
 
 /// Something that happened in a lab.
@@ -106,6 +107,15 @@ pub enum What {
         nic: usize,
         /// What it is now.
         link: Link,
+    },
+    /// What becomes of packets on their way to a node's network card was changed.
+    Shape {
+        /// The node.
+        node: Name,
+        /// Which of its cards, counted from 1.
+        nic: usize,
+        /// What slows them down, loses or delays them now; none for nothing.
+        shape: Option<Shape>,
     },
     /// What is in a node's CD drive was changed.
     Media {

@@ -195,6 +195,11 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "sudo nsplay link node1 up --nic 2",
                 "the second card's is in",
             ),
+            (
+                "sudo nsplay link node1 --rate 10mbit --delay 50ms",
+                "a slow and long way to it",
+            ),
+            ("sudo nsplay link node1 clear", "as fast as it can again"),
         ],
     ),
     (

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lab::profile::{SensorKind, Thousandths};
 use crate::lab::{Disk, Identity, Lab, Name, Nic, Node, Stage, Tpm};
+use crate::node::shape::Shape;
 use crate::node::{Link, Power, power, storage};
 
 pub use service::Service;
@@ -77,6 +78,8 @@ pub struct Card {
     pub nic: Nic,
     /// Whether its cable is plugged in; none when the lab is not up.
     pub link: Option<Link>,
+    /// What becomes of packets on their way to it; none when all pass at once.
+    pub shape: Option<Shape>,
 }
 
 /// A disk.
@@ -159,6 +162,7 @@ impl Inspection {
                 .map(|(card, nic)| Card {
                     nic: nic.clone(),
                     link: runs.map(|runs| runs.link(card)),
+                    shape: runs.and_then(|runs| runs.shape(card)),
                 })
                 .collect(),
             cpu: node.cpu.clone(),
@@ -245,7 +249,7 @@ impl fmt::Display for Inspection {
         if let Some(tpm) = self.tpm {
             line("TPM", &format_args!("2.0, {tpm}"))?;
         }
-        for (n, Card { nic, link }) in (1..).zip(&self.nics) {
+        for (n, Card { nic, link, shape }) in (1..).zip(&self.nics) {
             let key = match n {
                 1 => "NIC".to_owned(),
                 n => format!("NIC {n}"),
@@ -256,6 +260,9 @@ impl fmt::Display for Inspection {
             }
             if *link == Some(Link::Down) {
                 text += ", the cable is out";
+            }
+            if let Some(shape) = shape {
+                text = format!("{text}, {shape}");
             }
             line(&key, &text)?;
         }

@@ -240,6 +240,16 @@ impl Printer {
                     &format!("{node}: the link of network card {nic} is {link}"),
                 );
             }
+            What::Shape { node, nic, shape } => {
+                let what = match shape {
+                    Some(shape) => format!("has {shape}"),
+                    None => "lets everything pass".to_owned(),
+                };
+                self.mark(
+                    "*",
+                    &format!("{node}: the link of network card {nic} {what}"),
+                );
+            }
             What::Media { node, medium } => {
                 let text = match medium {
                     Some(medium) => format!("{} is in its CD drive", medium.display()),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::lab::Name;
+use crate::node::shape;
 
 /// `nsplay boot`.
 #[derive(Args, Debug)]
@@ -77,9 +78,18 @@ pub struct Link {
     pub node: Name,
     /// What the link is to be, until it is told otherwise; without it, print what it is
     pub state: Option<LinkState>,
-    /// Which of its network cards; without it `up` and `down` are for the first
+    /// Which of its network cards; without it a change is for the first
     #[arg(long, value_name = "N")]
     pub nic: Option<usize>,
+    /// How much comes through to the node in a second, such as 512kbit, 10mbit or 1gbit
+    #[arg(long, value_name = "RATE", value_parser = shape::rate, conflicts_with = "state")]
+    pub rate: Option<u64>,
+    /// How many of the packets to the node are lost, such as 5%
+    #[arg(long, value_name = "SHARE", value_parser = shape::loss, conflicts_with = "state")]
+    pub loss: Option<u8>,
+    /// How much later packets come to the node, such as 50ms
+    #[arg(long, value_name = "TIME", value_parser = shape::delay, conflicts_with = "state")]
+    pub delay: Option<u32>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -92,4 +102,6 @@ pub enum LinkState {
     Up,
     /// Pull it
     Down,
+    /// Let everything pass at once again, after --rate, --loss and --delay
+    Clear,
 }

@@ -97,6 +97,7 @@ fn wanted(event: &Event, members: &[Name]) -> bool {
         | What::Stage { node, .. }
         | What::Identify { node, .. }
         | What::Link { node, .. }
+        | What::Shape { node, .. }
         | What::Media { node, .. }
         | What::Sensor { node, .. }
         | What::Fault { node, .. } => node,

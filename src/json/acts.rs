@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Document;
 use crate::lab::{BootDevice, Fault, LinkName, Name};
 use crate::node::{self, Order};
-use crate::supervisor::protocol::{Deed, Member};
+use crate::supervisor::protocol::{Deed, Linked, Member};
 
 /// A member that was started, stopped or both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -44,22 +44,13 @@ pub struct Boot {
     pub chosen: Option<String>,
 }
 
-/// The cables of a node's network cards.
+/// The links of a node's network cards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Links {
     /// The node.
     pub node: Name,
     /// Those that were asked for, or the one that was changed.
-    pub links: Vec<Cable>,
-}
-
-/// The cable of a network card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Cable {
-    /// The card, counted from 1.
-    pub nic: usize,
-    /// What it is.
-    pub link: node::Link,
+    pub links: Vec<Linked>,
 }
 
 /// What is in a node's CD drive.

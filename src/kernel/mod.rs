@@ -21,6 +21,7 @@ pub mod packet;
 pub mod passing;
 pub mod process;
 pub mod pump;
+pub mod qdisc;
 pub mod reaper;
 pub mod signals;
 pub mod tap;

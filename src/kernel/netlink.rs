@@ -153,6 +153,33 @@ impl Socket {
     }
 }
 
+/// Attributes that are written to the end of a message.
+#[derive(Debug)]
+pub struct Attributes<'a>(pub &'a mut Vec<u8>);
+
+impl Attributes<'_> {
+    /// One, of which `fill` writes the value.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn put(&mut self, kind: u16, fill: impl FnOnce(&mut Attributes)) {
+        let begun = self.0.len();
+        self.0.extend([0; 2]);
+        self.0.extend(kind.to_ne_bytes());
+        fill(&mut Attributes(self.0));
+        let length = (self.0.len() - begun) as u16;
+        self.0[begun..begun + 2].copy_from_slice(&length.to_ne_bytes());
+        let padded = self.0.len().next_multiple_of(4);
+        self.0.resize(padded, 0);
+    }
+
+    /// One whose value is a text.
+    pub fn text(&mut self, kind: u16, text: &str) {
+        self.put(kind, |it| {
+            it.0.extend(text.as_bytes());
+            it.0.push(0);
+        });
+    }
+}
+
 /// Hears when IPv4 addresses of a network namespace come and go.
 #[derive(Debug)]
 pub struct Addresses(AsyncFd<OwnedFd>);

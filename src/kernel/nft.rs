@@ -9,7 +9,7 @@ use std::io;
 use ipnet::Ipv4Net;
 use nix::libc;
 
-use super::netlink::Socket;
+use super::netlink::{Attributes, Socket};
 use crate::lab::LinkName;
 use crate::rules::{Chain, Family, Match, Rule, Table, Verdict};
 
@@ -267,29 +267,7 @@ fn finish(bytes: &mut [u8], begun: usize) {
     bytes[begun..begun + 4].copy_from_slice(&length.to_ne_bytes());
 }
 
-/// Attributes that are written to the end of a message.
-struct Attributes<'a>(&'a mut Vec<u8>);
-
 impl Attributes<'_> {
-    #[allow(clippy::cast_possible_truncation)]
-    fn put(&mut self, kind: u16, fill: impl FnOnce(&mut Attributes)) {
-        let begun = self.0.len();
-        self.0.extend([0; 2]);
-        self.0.extend(kind.to_ne_bytes());
-        fill(&mut Attributes(self.0));
-        let length = (self.0.len() - begun) as u16;
-        self.0[begun..begun + 2].copy_from_slice(&length.to_ne_bytes());
-        let padded = self.0.len().next_multiple_of(4);
-        self.0.resize(padded, 0);
-    }
-
-    fn text(&mut self, kind: u16, text: &str) {
-        self.put(kind, |it| {
-            it.0.extend(text.as_bytes());
-            it.0.push(0);
-        });
-    }
-
     fn number(&mut self, kind: u16, number: u32) {
         self.put(kind, |it| it.0.extend(number.to_be_bytes()));
     }

@@ -5,7 +5,8 @@
 //! [`qmp`] the monitor, [`console`] what the guest prints and reads, [`serial`]
 //! QEMU's end of that, [`chassis`] what the BMC remembers, [`boot`] what it was
 //! told to boot, [`smbios`] what the guest reads of its hardware, [`storage`] its
-//! files, [`tpm`] its TPM, [`screen`] what it shows, and [`keys`] what is typed.
+//! files, [`tpm`] its TPM, [`shape`] what its links do to packets, [`screen`] what it shows, and
+//! [`keys`] what is typed.
 
 pub mod boot;
 pub mod chassis;
@@ -20,6 +21,7 @@ pub mod qemu;
 pub mod qmp;
 pub mod screen;
 pub mod serial;
+pub mod shape;
 pub mod smbios;
 pub mod storage;
 pub mod tpm;

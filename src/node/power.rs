@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep_until;
 
 use super::boot::{Boot, BootOptions};
 use super::chassis::{Chassis, LastEvent};
@@ -26,7 +26,7 @@ pub use super::host::Host;
 use super::memory::Memory;
 use super::qemu::{Fds, Machine};
 use super::qmp::{Qmp, Said};
-use super::{Link, Order, Power, serial, storage};
+use super::{Order, Power, serial, storage};
 use crate::event::What;
 use crate::faultpoint::{moment, point};
 use crate::journal::Journal;
@@ -38,11 +38,13 @@ use crate::lines::Lines;
 pub use media::Image;
 
 mod cables;
+mod deed;
 mod light;
 mod media;
 mod reboot;
 
-use cables::Pulled;
+use cables::Cables;
+use deed::{Asked, Deed};
 use media::Drive;
 use reboot::{RESET_BY_GUEST, SOFT_RESET, restart_cause};
 
@@ -54,21 +56,6 @@ const FIRMWARE_RESETS_WITHIN: Duration = Duration::from_secs(2);
 /// It passes through this thread, which starting QEMU keeps busy for some milliseconds, and ending
 /// QEMU takes a processor.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(2);
-
-struct Asked {
-    deed: Deed,
-    done: Option<oneshot::Sender<Result<(), String>>>,
-}
-
-/// What the state machine can be told.
-enum Deed {
-    /// An order to the power, and the door that it came through.
-    Power(Order, Door),
-    /// The cable of a network card, counted from 0.
-    Cable(usize, Link),
-    /// What is in the CD drive.
-    Medium(Option<Image>),
-}
 
 /// A node, for those who give it orders and ask how it is.
 #[derive(Clone)]
@@ -82,7 +69,7 @@ pub struct Node {
     boot_options: Rc<Notify>,
     memory: Rc<Memory>,
     console: Console,
-    pulled: Pulled,
+    cables: Cables,
     drive: Drive,
 }
 
@@ -103,7 +90,7 @@ impl Node {
         let chassis = Rc::new(RefCell::new(chassis));
         let console = Console::default();
         let boot_options = Rc::new(Notify::new());
-        let pulled = Pulled::default();
+        let cables = Cables::default();
         let drive = Drive::new(machine.node.iso.clone());
         let keeper = Keeper {
             user,
@@ -112,7 +99,7 @@ impl Node {
             chassis: Rc::clone(&chassis),
             boot_options: Rc::clone(&boot_options),
             memory: Rc::clone(&memory),
-            pulled: pulled.clone(),
+            cables: cables.clone(),
             drive: drive.clone(),
             lines: serial::connect(&machine.node, &console, &host.journal),
             machine,
@@ -129,7 +116,7 @@ impl Node {
             boot_options,
             memory,
             console,
-            pulled,
+            cables,
             drive,
         })
     }
@@ -226,8 +213,8 @@ struct Keeper {
     /// Tells that the boot options have changed.
     boot_options: Rc<Notify>,
     memory: Rc<Memory>,
-    /// The network cards whose cable is out.
-    pulled: Pulled,
+    /// The cables of its network cards.
+    cables: Cables,
     /// The CD drive.
     drive: Drive,
     /// Takes the serial line of each QEMU.
@@ -314,35 +301,6 @@ impl Keeper {
                 Next::BootOptions => self.prepare_reboot(&mut running).await,
             }
         }
-    }
-
-    /// Does what it was told; why it could not is in the log too.
-    async fn carry_out(&self, deed: Deed, running: &mut Option<Running>) -> Result<(), String> {
-        let (verb, outcome) = match deed {
-            Deed::Power(order, door) => {
-                if door == Door::Bmc {
-                    sleep(ANSWERED_WITHIN).await;
-                }
-                let outcome = self.obey(order, &door, running).await;
-                (format!("power {order}"), outcome)
-            }
-            Deed::Cable(card, link) => {
-                let outcome = self.plug(card, link, running).await;
-                (format!("set the link {link}"), outcome)
-            }
-            Deed::Medium(image) => {
-                let verb = match &image {
-                    Some(image) => format!("insert {}", image.path.display()),
-                    None => "eject the CD".to_owned(),
-                };
-                (verb, self.change_medium(image, running).await)
-            }
-        };
-        outcome.map_err(|error| {
-            let text = format!("cannot {verb}: {error}");
-            self.host.journal.line(self.name(), text.clone());
-            text
-        })
     }
 
     fn name(&self) -> &Name {
@@ -444,7 +402,7 @@ impl Keeper {
         };
         // One that was left by a QEMU that was killed would be in the way.
         let _ = fs::remove_file(self.machine.vnc());
-        let out = self.pulled.cards();
+        let out = self.cables.out();
         let mut argv = self.machine.argv(&boot, &fds);
         // A card has no option for it, and the firmware would be faster than QMP.
         argv.extend((!out.is_empty()).then(|| "-S".to_owned()));

@@ -196,6 +196,7 @@ impl Tracker {
             | What::Sensor { .. }
             | What::Fault { .. }
             | What::Link { .. }
+            | What::Shape { .. }
             | What::Media { .. }
             | What::Up { .. }
             | What::Failed { .. }

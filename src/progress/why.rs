@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::tracker::{Boot, Missing, Protocol};
 use crate::lab::{BootDevice, Dhcp, Firmware, Lab, Name, Node, Stage};
 use crate::node::Power;
+use crate::node::shape::Shape;
 
 mod outside;
 
@@ -88,6 +89,8 @@ pub struct About<'a> {
     pub tries: Vec<BootDevice>,
     /// The network cards whose cable is out, counted from 1.
     pub cables_out: Vec<usize>,
+    /// What shapes the links of its network cards, counted from 1.
+    pub shapes: Vec<(usize, Shape)>,
     /// The image that is in its CD drive.
     pub medium: Option<PathBuf>,
     /// What its screen shows, in text mode.

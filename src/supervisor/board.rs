@@ -116,6 +116,7 @@ impl Board {
             | What::Sensor { .. }
             | What::Fault { .. }
             | What::Link { .. }
+            | What::Shape { .. }
             | What::Media { .. }
             | What::Reset { .. }
             | What::Made { .. }

@@ -15,18 +15,17 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::{JoinHandle, JoinSet, spawn_local};
 
 use super::change::Untouched;
-use super::media;
 use super::protocol::{BootChange, Outcome, Reply, Request};
 use super::running::Running;
 use super::see;
 use super::wait::Vain;
 use super::ways::Refusal;
+use super::{link, media};
 use crate::event::{Event, What};
 use crate::inspect::{Inspection, Service};
 use crate::journal;
 use crate::kernel::passing;
 use crate::lab::Name;
-use crate::node::Link;
 use crate::node::power::Door;
 use crate::plan::Plan;
 
@@ -136,11 +135,10 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             client.last(&Reply::Done).await
         }
         Request::Boot { node, change } => client.answer(boot(&desk, &node, change)).await,
-        Request::Link { node, nic, change } => match link(&desk, &node, nic, change).await {
-            Err(Refusal::Input(message)) => client.answer(Err(message)).await,
-            Err(Refusal::Failed(message)) => client.last(&Reply::Refused { message }).await,
-            Ok(links) => client.answer(Ok(Some(Reply::Links { links }))).await,
-        },
+        Request::Link { node, nic, change } => {
+            let became = link::link(&desk, &node, nic, change).await;
+            client.way(became).await
+        }
         Request::Media { node, change } => {
             let open = async || {
                 client.last(&Reply::GoOn).await?;
@@ -297,35 +295,6 @@ fn boot(desk: &Desk, node: &Name, change: Option<BootChange>) -> Result<Option<R
         order: next.order,
         chosen: next.says,
     }))
-}
-
-/// The cables of a node's network cards, after a change if there is one.
-async fn link(
-    desk: &Desk,
-    node: &Name,
-    nic: Option<usize>,
-    change: Option<Link>,
-) -> Result<Vec<(usize, Link)>, Refusal> {
-    let plan = desk.lab.plan();
-    let known = plan.lab.nodes.iter().find(|known| known.name == *node);
-    let (Some(known), Some(found)) = (known, desk.lab.0.servers.node(node)) else {
-        return Err(Refusal::Input(no_node(desk, node)));
-    };
-    let cards = known.nics().count();
-    let nics = match (nic, change) {
-        (Some(nic), _) if (1..=cards).contains(&nic) => nic..=nic,
-        (Some(nic), _) => {
-            let message = format!("node `{node}` has no network card {nic}, but 1 to {cards}");
-            return Err(Refusal::Input(message));
-        }
-        (None, Some(_)) => 1..=1,
-        (None, None) => 1..=cards,
-    };
-    if let Some(link) = change {
-        let set = found.set_link(nics.start() - 1, link).await;
-        set.map_err(Refusal::Failed)?;
-    }
-    Ok(nics.map(|nic| (nic, found.link(nic - 1))).collect())
 }
 
 /// Until when a client wants events.

@@ -13,6 +13,7 @@ pub mod handover;
 mod keep;
 pub mod launch;
 mod life;
+mod link;
 mod media;
 mod orders;
 mod out;

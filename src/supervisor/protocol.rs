@@ -18,6 +18,7 @@ use crate::inspect::{Inspection, Service};
 use crate::lab::{BootDevice, Fault, LinkName, Name, Stage};
 use crate::node::boot::Choice;
 use crate::node::keys::Press;
+use crate::node::shape::Shape;
 use crate::node::{Link, Order, Power};
 use crate::plan::Plan;
 use crate::progress::goal::Goal;
@@ -54,14 +55,14 @@ pub enum Request {
         /// What it is to be from now on; none asks what it is.
         change: Option<BootChange>,
     },
-    /// The cables of a node's network cards.
+    /// The links of a node's network cards.
     Link {
         /// The node.
         node: Name,
         /// Which card, counted from 1; none is all, or the first where there is a change.
         nic: Option<usize>,
         /// What it is to be; none asks what it is.
-        change: Option<Link>,
+        change: Option<LinkChange>,
     },
     /// What is in a node's CD drive. With an image to insert, its descriptor follows
     /// [`Reply::GoOn`].
@@ -160,6 +161,29 @@ pub struct BootChange {
     pub once: bool,
 }
 
+/// A change of a network card's link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkChange {
+    /// Its cable is this.
+    Cable(Link),
+    /// This becomes of packets on their way to it; what is left open stays as it is.
+    Shape(Shape),
+    /// Everything passes.
+    Clear,
+}
+
+/// The link of a network card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Linked {
+    /// The card, counted from 1.
+    pub nic: usize,
+    /// What its cable is.
+    pub link: Link,
+    /// What becomes of packets on their way to it; none when all pass at once.
+    pub shape: Option<Shape>,
+}
+
 /// A change of what is in a CD drive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -219,10 +243,10 @@ pub enum Reply {
         /// What of that somebody has chosen, if anything.
         chosen: Option<String>,
     },
-    /// The cables of network cards.
+    /// The links of network cards.
     Links {
-        /// Each card, counted from 1, and what its cable is.
-        links: Vec<(usize, Link)>,
+        /// Those that were asked for.
+        links: Vec<Linked>,
     },
     /// What is in a CD drive.
     Media {

@@ -31,6 +31,8 @@ pub async fn answer(desk: &Desk, name: &Name) -> Option<Answer> {
         screen::text(&qmp, name).await.ok().flatten()
     };
     let screen = timeout(PICTURE_WITHIN, screen).await.ok().flatten();
+    let shape = |nic: usize| Some((nic, machine.as_ref()?.shape(nic - 1)?));
+    let shapes = (1..=node.nics().count()).filter_map(shape).collect();
     let is_out = |nic: &usize| machine.as_ref().map(|on| on.link(nic - 1)) == Some(Link::Down);
     let cables_out = (1..=node.nics().count()).filter(is_out).collect();
     Some(why(
@@ -42,6 +44,7 @@ pub async fn answer(desk: &Desk, name: &Name) -> Option<Answer> {
                 .as_ref()
                 .map_or_else(Vec::new, |machine| machine.chassis().borrow().tries.clone()),
             cables_out,
+            shapes,
             medium: machine.as_ref().and_then(|machine| machine.medium()),
             power: machine.map_or(Power::Off, |machine| machine.power()),
             screen,

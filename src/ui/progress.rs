@@ -138,6 +138,7 @@ impl Members {
             | What::Started { .. }
             | What::Reset { .. }
             | What::Link { .. }
+            | What::Shape { .. }
             | What::Media { .. }
             | What::Identify { .. }
             | What::Sensor { .. }

@@ -68,6 +68,9 @@ fn a_user_has_the_whole_lab_without_root() {
     host.is_switched("off", "the BMC");
     host.nsplay(&["power", "node1", "on"]).ok();
     host.nsplay(&["power", "node1", "off"]).ok();
+    host.nsplay(&["link", "node1", "--rate", "10mbit"]).ok();
+    let shaped = host.nsplay(&["exec", "node1", "--", "tc", "qdisc", "show", "dev", "tap0"]);
+    assert!(shaped.ok().out.contains("tbf"));
     host.nsplay(&["bmc", "sensors", "node1"]).ok();
 
     host.nsplay(&["down"]).ok();

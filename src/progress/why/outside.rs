@@ -1,4 +1,4 @@
-//! What somebody has done to a node from outside: pulled its cables, changed its CD.
+//! What somebody has done to a node from outside: pulled its cables, shaped its links, changed its CD.
 
 use super::{About, Problem, Told};
 use crate::lab::BootDevice;
@@ -27,11 +27,7 @@ impl About<'_> {
     }
 
     fn cable(&self, nic: usize) -> String {
-        let which = match nic {
-            1 => String::new(),
-            nic => format!(" --nic {nic}"),
-        };
-        let name = &self.node.name;
+        let (name, which) = (&self.node.name, which(nic));
         format!(
             "The cable of its network card {nic} is out: `nsplay link {name} up{which}` plugs it in."
         )
@@ -67,11 +63,31 @@ impl About<'_> {
 
     /// What else somebody has done, beside what is the `problem`.
     pub(super) fn notes(&self, problem: Problem) -> String {
-        if problem == Problem::LinkDown {
-            return String::new();
-        }
-        let cables = self.cables_out.iter().map(|nic| self.cable(*nic));
-        cables.map(|cable| format!(" {cable}")).collect()
+        let name = &self.node.name;
+        let cables = match problem {
+            Problem::LinkDown => &[],
+            _ => &self.cables_out[..],
+        };
+        let cables = cables.iter().map(|nic| self.cable(*nic));
+        let shapes = self.shapes.iter().map(|(nic, shape)| {
+            let which = which(*nic);
+            format!(
+                "What comes to its network card {nic} has {shape}: `nsplay link {name} \
+                 clear{which}` lets everything pass at once."
+            )
+        });
+        cables
+            .chain(shapes)
+            .map(|note| format!(" {note}"))
+            .collect()
+    }
+}
+
+/// The option that names a card; the first needs none.
+fn which(nic: usize) -> String {
+    match nic {
+        1 => String::new(),
+        nic => format!(" --nic {nic}"),
     }
 }
 
@@ -107,6 +123,7 @@ mod tests {
                 power: Power::On,
                 tries: tries.to_vec(),
                 cables_out: cables_out.to_vec(),
+                shapes: Vec::new(),
                 medium,
                 screen: None,
                 nearest: &|_| None,
