@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::file::render;
-use crate::lab::{Lab, Name, Nat, Network};
+use crate::lab::{Lab, Lots, Name, Nat, Network};
 use crate::node::qemu::Machine;
 use crate::plan::{Part, Plan, Runs};
 use crate::program::Program;
@@ -188,12 +188,16 @@ fn fabric(
         ssh: _,
         own: _,
         nodes: _,
+        limits: Lots { lab: limits, .. },
         // What was downloaded before is there.
         fetch: _,
     } = &new.lab;
     let mut refused = Vec::new();
     if *name != old.lab.name {
         refused.push(format!("the lab's name `{}`", old.lab.name));
+    }
+    if *limits != old.lab.limits.lab {
+        refused.push("the limits of the lab as a whole".to_owned());
     }
     for network in old.lab.networks() {
         let id = &network.name;
@@ -259,7 +263,8 @@ fn compare(old: &Part<'_>, new: &Part<'_>, was: &Lab, is: &Lab) -> Option<Change
     }
     let same_files =
         old.folders == new.folders && old.files == new.files && roots(old) == roots(new);
-    if !same_programs || !same_files {
+    let same_limits = was.limits.of(old.name) == is.limits.of(new.name);
+    if !same_programs || !same_files || !same_limits {
         return Some(Change::Restart);
     }
     let same_after = own::after(was, old.name) == own::after(is, new.name);

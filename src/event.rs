@@ -69,6 +69,15 @@ pub enum What {
         /// When it is started again, in milliseconds; none for never.
         again_ms: Option<u64>,
     },
+    /// The kernel killed processes of a member, for want of memory.
+    OutOfMemory {
+        /// The member.
+        member: Name,
+        /// How many.
+        killed: u64,
+        /// Whose memory had ended, as the end of a sentence.
+        why: String,
+    },
     /// A member's programs were stopped, and stay so until it is started.
     Stopped {
         /// The member.

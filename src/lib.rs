@@ -9,6 +9,7 @@ pub mod cell;
 pub mod cli;
 pub mod client;
 pub mod command;
+pub mod confine;
 pub mod diff;
 pub mod doctor;
 pub mod embedded;

@@ -3,6 +3,7 @@
 //! [`plan`] is pure: the same lab on a host with the same programs gives the
 //! same plan. `nsplay plan` prints it; the supervisor carries it out.
 
+pub mod limits;
 mod network;
 mod part;
 mod text;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::bmc::ipmi_sim::RMCP_PORT;
+use crate::host::cgroups::Cgroups;
 use crate::host::tools::Tools;
 use crate::image::boot_entries::{self, Entry};
 use crate::kernel::mount;
@@ -82,6 +84,8 @@ pub struct Plan {
     pub attach: Vec<HostLink>,
     /// The way out, if the lab has one.
     pub out: Option<WayOut>,
+    /// What the limits are enforced by.
+    pub cgroups: Cgroups,
 }
 
 /// A folder that a service serves: a user's files and some of nsplay's beside them.
@@ -271,6 +275,7 @@ pub fn plan_again(
         ipmi_sim: tools.ipmi_sim.clone(),
         publish: publish(lab),
         out: out(lab, tools),
+        cgroups: tools.cgroups.clone(),
         attach: lab
             .networks()
             .filter(|network| network.attach)

@@ -4,6 +4,7 @@
 //! /run/nsplay/LAB/lock             held (flock(2)) for the lab's life
 //! /run/nsplay/LAB/control.sock     for `nsplay ps`, `logs`, `down`, …
 //! /run/nsplay/LAB/supervisor.json  which process that is
+//! /run/nsplay/LAB/cgroup           which control group has its processes
 //! /run/nsplay/LAB/id_ed25519       the key for `ssh lab@…`
 //! /run/nsplay/LAB/known_hosts      the key of the lab's sshd
 //! /run/netns/nsplay-LAB-MEMBER     symbolic links for `ip netns exec`
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::faultpoint::{moment, point};
 use crate::host::places::Places;
-use crate::kernel::hostlink;
+use crate::kernel::{cgroup, hostlink};
 use crate::lab::Name;
 use crate::ways;
 
@@ -318,6 +319,33 @@ impl RunDir {
         serde_json::from_str(&text).ok()
     }
 
+    /// Writes down which control group is about to be the lab's.
+    ///
+    /// # Errors
+    /// What write(2) says.
+    pub fn record_group(&self, group: &Path) -> io::Result<()> {
+        fs::write(self.group_file(), group.as_os_str().as_encoded_bytes())
+    }
+
+    /// The lab's control group; none where it has none.
+    #[must_use]
+    pub fn group(&self) -> Option<PathBuf> {
+        let path = PathBuf::from(fs::read_to_string(self.group_file()).ok()?);
+        let name = path.file_name()?.to_str()?;
+        // Whatever else the file names is not to be touched.
+        name.starts_with(&self.group_names()).then_some(path)
+    }
+
+    /// What the names of this lab's control groups start with.
+    #[must_use]
+    pub fn group_names(&self) -> String {
+        format!("nsplay-{}-", self.lab)
+    }
+
+    fn group_file(&self) -> PathBuf {
+        self.run.join("cgroup")
+    }
+
     fn record_file(&self) -> PathBuf {
         self.run.join("supervisor.json")
     }
@@ -364,9 +392,15 @@ impl RunDir {
             moment!("sweep: links on the host removed");
             remains.note(Path::new("its links on the host"), links);
         }
+        // What is in there has gone with the lab, but where the kernel was not let.
+        if let Some(group) = self.group() {
+            remains.note(&group, cgroup::remove(&group));
+            moment!("sweep: control group removed");
+        }
         let files = [
             self.control(),
             self.record_file(),
+            self.group_file(),
             self.ssh_key(),
             self.known_hosts(),
         ];

@@ -216,6 +216,20 @@ impl Printer {
             What::Started { member, by } => {
                 self.mark("*", &format!("{member} is started, by {by}"))
             }
+            What::OutOfMemory {
+                member,
+                killed,
+                why,
+            } => {
+                let processes = match killed {
+                    1 => "a process".to_owned(),
+                    n => format!("{n} processes"),
+                };
+                self.mark(
+                    "!",
+                    &format!("{member}: the kernel killed {processes}, as {why}"),
+                );
+            }
             What::Power { node, power, by } => {
                 self.mark("*", &format!("{node} is {power}, by {by}"));
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use nsplay::diff::{Amiss, diff};
+use nsplay::host::cgroups::{CONTROLLERS, Cgroups};
 use nsplay::host::places::Places;
 use nsplay::host::tools::Tools;
 use nsplay::host::ways::HostWays;
@@ -61,6 +62,10 @@ fn tools() -> Tools {
             forwards: true,
             transit: Some("198.18.0.0/30".parse().unwrap()),
             resolvers: vec![[192, 0, 2, 53].into()],
+        },
+        cgroups: Cgroups::In {
+            parent: PathBuf::from("/sys/fs/cgroup"),
+            controllers: CONTROLLERS.map(str::to_owned).to_vec(),
         },
     }
 }

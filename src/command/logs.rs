@@ -90,6 +90,7 @@ fn wanted(event: &Event, members: &[Name]) -> bool {
         What::Log { member, .. }
         | What::Ready { member, .. }
         | What::Exited { member, .. }
+        | What::OutOfMemory { member, .. }
         | What::Stopped { member, .. }
         | What::Started { member, .. } => member,
         What::Power { node, .. }

@@ -1,5 +1,6 @@
 //! The host as the lab finds it: nothing in here changes it.
 
+pub mod cgroups;
 pub mod disk_image;
 pub mod firmware;
 pub mod packages;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::cgroups::Cgroups;
 use super::firmware;
 use super::places::Places;
 use super::programs::{Finder, Host};
@@ -13,6 +14,7 @@ use crate::kernel::kvm::{self, Verdict};
 use crate::lab::netboot::script_file;
 use crate::lab::{Accel, Lab, Name, Root};
 use crate::node::qemu::Accelerator;
+use crate::plan::limits;
 use crate::service::httpd;
 
 /// Where `nsplay image build` puts the image, below the [state](Places::state) folder.
@@ -67,6 +69,8 @@ pub struct Tools {
     pub ipv6: bool,
     /// What there is for a way out.
     pub ways: HostWays,
+    /// What limits are enforced by.
+    pub cgroups: Cgroups,
 }
 
 impl Tools {
@@ -122,6 +126,7 @@ impl Tools {
             },
             ipv6: finder.has_file(Path::new("/proc/sys/net/ipv6/conf/default/disable_ipv6")),
             ways: HostWays::find(lab, finder),
+            cgroups: Cgroups::find(),
         }
     }
 
@@ -149,6 +154,11 @@ impl Tools {
         if !lab.nodes.is_empty() && !self.entries.iter().any(|entry| entry.name == "image") {
             notes.push("there is no image to boot yet: `nsplay image build` makes one".to_owned());
         }
+        notes.extend(limits::unenforced(
+            lab,
+            &self.cgroups,
+            self.places.user.is_some(),
+        ));
         if !self.ipv6 {
             notes.push(
                 "the kernel has no IPv6: iPXE waits about 15 s for a router's answer".to_owned(),

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lab::Name;
+use crate::lab::{Limits, Name};
 use crate::plan::Plan;
 use crate::supervisor::protocol::{Member, State};
 
@@ -39,6 +39,8 @@ pub struct Service {
     pub network: Name,
     /// Where the host reaches it.
     pub published: Vec<SocketAddr>,
+    /// How much of the host it may take.
+    pub limits: Limits,
     /// What it does when it is ready, as the end of a sentence.
     pub ready: String,
     /// The program and its arguments, without what looks like a secret.
@@ -65,6 +67,7 @@ impl Service {
             address: seat.address,
             network: seat.network.clone(),
             published: seat.publish,
+            limits: plan.lab.limits.of(name),
             ready: program.ready.to_string(),
             argv: without_secrets(&program.argv),
         })
@@ -119,6 +122,7 @@ impl fmt::Display for Service {
         for published in &self.published {
             line("Published on", published)?;
         }
+        line("Limits", &self.limits)?;
         line("Ready", &format_args!("to {}", self.ready))?;
         let words = self.argv.iter().map(String::as_str);
         // An argument with a zero byte starts no program.

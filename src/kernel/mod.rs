@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod cell;
+pub mod cgroup;
 pub mod clone;
 pub mod domain;
 pub mod hostlink;

@@ -1,5 +1,6 @@
 //! Starts a program of the lab in its namespace, as its user, with nothing inherited.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -42,6 +43,19 @@ pub struct Spawn<'a> {
     pub inherit: &'a [RawFd],
     /// What it sees of the files; none for all that the lab has.
     pub cell: Option<&'a Cell>,
+    /// What it may take of the host.
+    pub confine: &'a Confine,
+}
+
+/// What keeps a program, and all that it starts, within limits.
+#[derive(Debug, Default)]
+pub struct Confine {
+    /// The [door](super::cgroup::Cgroup::door) of the control group that it runs in.
+    pub door: Option<File>,
+    /// How many processes and threads its user may have when it starts another (RLIMIT_NPROC).
+    pub processes: Option<u64>,
+    /// How many bytes of memory each of its processes may have by itself (RLIMIT_DATA).
+    pub data: Option<u64>,
 }
 
 /// A program that runs, and its pipes.
@@ -108,8 +122,13 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
         .and_then(|_| domain::rules());
     let (mut told, tell) = io::pipe()?;
     let own = walls.clone();
+    let door = spec.confine.door.as_ref().map(AsRawFd::as_raw_fd);
+    let (processes, data) = (spec.confine.processes, spec.confine.data);
     let jail = move || {
         setsid()?;
+        if let Some(door) = door {
+            enter(door)?;
+        }
         setns(&netns, CloneFlags::CLONE_NEWNET)?;
         if let Some(Err(failed)) = own.as_ref().map(|walls| walls.build()) {
             let _ = (&tell).write_all(&failed.step.to_ne_bytes());
@@ -122,6 +141,14 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
         }
         drop_to(user, &groups, &caps)?;
         limit_descriptors(|most| most.min(DESCRIPTORS))?;
+        for (resource, limit) in [
+            (Resource::RLIMIT_NPROC, processes),
+            (Resource::RLIMIT_DATA, data),
+        ] {
+            if let Some(limit) = limit {
+                lower(resource, limit)?;
+            }
+        }
         if let Some(rules) = &rules {
             domain::enter(rules.as_raw_fd())?;
         }
@@ -164,6 +191,19 @@ pub fn allow_all_descriptors() -> io::Result<()> {
 fn limit_descriptors(of: impl FnOnce(u64) -> u64) -> io::Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, of(most), most)?)
+}
+
+/// Lowers a limit of this process for good; one that is lower already stays.
+fn lower(resource: Resource, limit: u64) -> io::Result<()> {
+    let (_, most) = getrlimit(resource)?;
+    let limit = limit.min(most);
+    Ok(setrlimit(resource, limit, limit)?)
+}
+
+/// Moves this process through the door of a control group.
+fn enter(door: RawFd) -> io::Result<()> {
+    // SAFETY: writes one byte to a descriptor that the parent holds open. `0` is who writes.
+    checked(unsafe { libc::write(door, c"0".as_ptr().cast(), 1) } as libc::c_long)
 }
 
 fn checked(result: libc::c_long) -> io::Result<()> {

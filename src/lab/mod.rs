@@ -8,6 +8,7 @@ pub mod fault;
 pub mod fetch;
 pub mod file;
 pub mod hardware;
+pub mod limits;
 pub mod mac;
 pub mod name;
 pub mod netboot;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use awaited::Awaited;
 pub use fault::Fault;
 pub use hardware::{BootDevice, Disk, DiskBus, Kernel, Tpm, UefiVars};
+pub use limits::{Limits, Lots};
 pub use mac::Mac;
 pub use name::{LinkName, Name};
 pub use netboot::{Netboot, NetworkBoot};
@@ -63,6 +65,8 @@ pub struct Lab {
     pub fetch: Vec<fetch::Payload>,
     /// The virtual servers, in the order of their names.
     pub nodes: Vec<Node>,
+    /// How much of the host it may take, and its members.
+    pub limits: Lots,
 }
 
 /// A network's DHCP and TFTP server.

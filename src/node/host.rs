@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
+use crate::confine::Confinement;
 use crate::journal::Journal;
 use crate::kernel::net::Members;
 use crate::kernel::reaper::Reaper;
 
-/// What a node needs of the supervisor.
+/// What whoever starts programs needs of the supervisor.
 #[derive(Clone)]
 pub struct Host {
     /// The namespaces.
@@ -15,4 +16,6 @@ pub struct Host {
     pub reaper: Reaper,
     /// Who is told.
     pub journal: Journal,
+    /// What keeps members within their limits.
+    pub confinement: Rc<Confinement>,
 }

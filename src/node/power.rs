@@ -421,6 +421,7 @@ impl Keeper {
             ]
             .concat(),
             cell: Some(&self.machine.cell()),
+            confine: &self.host.confinement.of(self.name())?,
         })?;
         let child = self.host.reaper.expect(spawned.pid);
         moment!("power: {}: QEMU started", self.name());
@@ -522,7 +523,8 @@ impl Keeper {
             (Exit::Status(0), _) => "QEMU".to_owned(),
             (exit, _) => {
                 self.chassis.borrow_mut().last_event = LastEvent::Fault;
-                format!("a failure: QEMU {exit}")
+                let why = self.host.confinement.explain(self.name(), exit);
+                format!("a failure: QEMU {exit}{why}")
             }
         };
         self.gone(by, false);

@@ -215,6 +215,7 @@ async fn lay_over(
         caps: &[],
         inherit: &[],
         cell: Some(&Cell::writing([machine.state.clone()])),
+        confine: &host.confinement.of(&machine.node.name)?,
     })?;
     let mut child = host.reaper.expect(spawned.pid);
     let name = machine.node.name.clone();

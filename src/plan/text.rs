@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Plan, Target, WAY_OUT_USER};
+use super::{Plan, Target, WAY_OUT_USER, limits};
 use crate::cell::Cell;
 use crate::lab::{LinkName, Name, Root};
 use crate::node::boot::Boot;
@@ -113,6 +113,7 @@ impl fmt::Display for Plan {
                 .iter()
                 .try_for_each(|link| write!(f, "{link}"))?;
         }
+        limits::write(f, self)?;
         if !self.publish.is_empty() {
             writeln!(f, "\n# published")?;
         }

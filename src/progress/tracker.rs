@@ -190,6 +190,7 @@ impl Tracker {
             | What::Made { .. }
             | What::Ready { .. }
             | What::Exited { .. }
+            | What::OutOfMemory { .. }
             | What::Stopped { .. }
             | What::Started { .. }
             | What::Identify { .. }

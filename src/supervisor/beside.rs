@@ -49,6 +49,7 @@ impl Beside<'_> {
     fn start(&self, command: &str) -> io::Result<Running> {
         let argv = ["/bin/sh", "-c", command].map(str::to_owned);
         let netns = self.host.members.get(&self.program.member)?;
+        let confine = self.host.confinement.of_program(self.program)?;
         let spawned = process::spawn(&Spawn {
             argv: &argv,
             env: &self.program.env,
@@ -59,6 +60,7 @@ impl Beside<'_> {
             caps: &[],
             inherit: &[],
             cell: self.program.cell.as_ref(),
+            confine: &confine,
         })?;
         for pipe in [spawned.stdout, spawned.stderr] {
             let show = Rc::clone(&self.show);

@@ -113,6 +113,7 @@ impl Board {
                 return;
             }
             What::Log { .. }
+            | What::OutOfMemory { .. }
             | What::Sensor { .. }
             | What::Fault { .. }
             | What::Link { .. }

@@ -182,6 +182,7 @@ impl Running {
     /// From here on the lab is what `new` says, though not all of it is there yet.
     fn become_plan(&self, old: &Plan, new: &Rc<Plan>, diff: &Diff) {
         self.0.plan.replace(Rc::clone(new));
+        self.0.host.confinement.become_lab(&new.lab);
         self.0.revision.set(self.0.revision.get() + 1);
         self.0.board.show(new);
         let journal = &self.0.host.journal;

@@ -28,6 +28,8 @@ pub struct Handover {
     pub published: Vec<RawFd>,
     /// The host's network namespace.
     pub host: RawFd,
+    /// The lab's control group, if it has one.
+    pub group: Option<RawFd>,
 }
 
 impl Handover {
@@ -40,7 +42,7 @@ impl Handover {
         let mut file = File::from(memfd_create("nsplay-plan", MFdFlags::MFD_CLOEXEC)?);
         file.write_all(&serde_json::to_vec(self)?)?;
         file.rewind()?;
-        let inherited = self.published.iter().copied();
+        let inherited = self.published.iter().copied().chain(self.group);
         for fd in inherited.chain([self.control, self.lock, self.host, file.as_raw_fd()]) {
             let_inherit(fd, true)?;
         }
@@ -55,11 +57,12 @@ impl Handover {
         let mut text = Vec::new();
         File::from(adopt(fd)?).read_to_end(&mut text)?;
         let handover: Self = serde_json::from_slice(&text)?;
-        for fd in
-            handover
-                .published
-                .iter()
-                .chain([&handover.control, &handover.lock, &handover.host])
+        let others = [&handover.control, &handover.lock, &handover.host];
+        for fd in handover
+            .published
+            .iter()
+            .chain(&handover.group)
+            .chain(others)
         {
             let_inherit(*fd, false)?;
         }

@@ -215,6 +215,7 @@ async fn once(
             .map(AsRawFd::as_raw_fd)
             .collect::<Vec<_>>(),
         cell: program.cell.as_ref(),
+        confine: &with.host.confinement.of_program(program)?,
     })
     .map_err(|error| io::Error::new(error.kind(), format!("cannot start {what}: {error}")))?;
     let pid = spawned.pid;
@@ -258,9 +259,10 @@ async fn once(
         host: &with.host,
         show: Rc::new(move |line| remember(&heard, line)),
     };
+    let told = |exit| format!("{exit}{}", with.host.confinement.explain(member, exit));
     let (how, had_answered) = tokio::select! {
         biased;
-        exit = child.wait() => (exit.to_string(), false),
+        exit = child.wait() => (told(exit), false),
         in_time = answers(with, &beside, &printed) => {
             if !in_time {
                 child.signal(Signal::SIGKILL);
@@ -285,7 +287,7 @@ async fn once(
             }
             loop {
                 tokio::select! {
-                    exit = child.wait() => break (exit.to_string(), true),
+                    exit = child.wait() => break (told(exit), true),
                     () = falls_silent(with, &beside, &printed) => {
                         child.signal(Signal::SIGKILL);
                         child.wait().await;

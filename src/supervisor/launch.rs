@@ -25,13 +25,16 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, getegid, geteuid, setsid};
 
 use super::handover::Handover;
+use crate::confine;
 use crate::faultpoint::{moment, point};
+use crate::host::cgroups::Cgroups;
 use crate::host::places::Places;
+use crate::kernel::cgroup::{self, Cgroup};
 use crate::kernel::clone::{Side, clone, fork, pidfd_send_signal};
 use crate::kernel::mark::Mark;
 use crate::kernel::signals::stops;
 use crate::kernel::{process, user};
-use crate::plan::Plan;
+use crate::plan::{Plan, limits};
 use crate::rundir::{Lock, RunDir};
 use crate::service::sshd_keys::Keys;
 
@@ -172,14 +175,17 @@ fn start(launch: &Launch, dir: &RunDir, log: &File) -> io::Result<i32> {
     }
     ignored.thread_unblock()?;
     let host = crate::kernel::netns::current()?;
+    let mut plan = launch.plan.clone();
+    let group = make_group(&mut plan, dir);
     let handover = Handover {
-        plan: launch.plan.clone(),
+        plan,
         keys: launch.keys.clone(),
         owner: launch.owner,
         control: launch.control.as_raw_fd(),
         lock: launch.lock.as_raw_fd(),
         published: launch.published.iter().map(AsRawFd::as_raw_fd).collect(),
         host: host.as_raw_fd(),
+        group: group.as_ref().map(|(lab, _)| lab.as_raw_fd()),
     };
     let fd = handover.pass()?;
     point!("watcher: plan written")?;
@@ -196,6 +202,11 @@ fn start(launch: &Launch, dir: &RunDir, log: &File) -> io::Result<i32> {
         }
         Side::Parent { pid, pidfd } => (pid, pidfd),
     };
+    if let Some((_, supervisor)) = &group
+        && let Err(error) = supervisor.take(pid)
+    {
+        tracing::warn!(%error, "the supervisor is not in the lab's control group");
+    }
     moment!("watcher: supervisor cloned");
     dir.record(pid).inspect_err(|_| {
         // A lab that `down` could not end must not run.
@@ -233,6 +244,47 @@ fn watch(
         held.is_over(PollTimeout::NONE);
     }
     swept
+}
+
+/// Makes the lab's control group, and the supervisor's in it, as the plan says; where that fails, the
+/// plan is to do without.
+fn make_group(plan: &mut Plan, dir: &RunDir) -> Option<(Cgroup, Cgroup)> {
+    let Cgroups::In {
+        parent,
+        controllers,
+    } = &plan.cgroups
+    else {
+        return None;
+    };
+    // Two labs of one name can be in one group: each has its own run directory.
+    let name = format!("{}{:x}", dir.group_names(), std::process::id());
+    let path = parent.join(name);
+    let make = || {
+        // What is about to be made is written down first.
+        dir.record_group(&path)?;
+        cgroup::remove(&path)?;
+        let parent = Cgroup::make(parent)?;
+        parent.pass_on(controllers)?;
+        let lab = Cgroup::make(&path)?;
+        lab.pass_on(controllers)?;
+        lab.limit(&plan.lab.limits.lab, false)?;
+        let supervisor = lab.child(confine::SUPERVISOR)?;
+        Ok((lab, supervisor))
+    };
+    let made: io::Result<_> = make();
+    if let Err(error) = &made {
+        let why = format!("cannot make the control group {}: {error}", path.display());
+        let _ = cgroup::remove(&path);
+        plan.cgroups = Cgroups::Not {
+            why,
+            unowned: false,
+            counts: Cgroups::counts(),
+        };
+        let one_user = dir.places().user.is_some();
+        let without = limits::unenforced(&plan.lab, &plan.cgroups, one_user);
+        plan.notes.extend(without);
+    }
+    made.ok()
 }
 
 /// Becomes the supervisor; returns only when that fails.

@@ -44,9 +44,11 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
+use crate::confine::Confinement;
 use crate::event::What;
 use crate::faultpoint::{moment, point};
 use crate::journal::Journal;
+use crate::kernel::cgroup::Cgroup;
 use crate::kernel::mount;
 use crate::kernel::net::Network;
 use crate::kernel::process::{adopt, allow_all_descriptors, kill_all};
@@ -117,6 +119,8 @@ async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<(
     let clients = spawn_local(control::serve(listener, desk, last_call));
     spawn_local(reaper.run());
     spawn_local(signals(down));
+    let confinement = Rc::clone(&lab.0.host.confinement);
+    spawn_local(async move { confinement.watch().await });
 
     let coming_up = async {
         lab.up().await?;
@@ -158,10 +162,14 @@ fn take_over(
         keys,
         published,
         host,
+        group,
         ..
     } = handover;
     let stages = Stages::follow(journal);
     plan.lab.nodes.iter().for_each(|node| stages.add(node));
+    let group = group.map(adopt).transpose()?.map(Cgroup::of);
+    let by = (plan.cgroups.clone(), dir.places().user.is_some());
+    let confinement = Rc::new(Confinement::new(&plan.lab, group, by, journal));
     let (network, mut sockets) = (Network::default(), Sockets::default());
     let published: io::Result<Vec<OwnedFd>> = published.into_iter().map(adopt).collect();
     sockets.add(&plan.publish, published?);
@@ -172,6 +180,7 @@ fn take_over(
             members: network.members(),
             reaper: reaper.clone(),
             journal: journal.clone(),
+            confinement,
         },
         keys,
         ways: Ways::new(

@@ -21,7 +21,7 @@ use crate::kernel::hostlink;
 use crate::kernel::netlink::Addresses;
 use crate::kernel::netns;
 use crate::kernel::nft::{self, OwnTable};
-use crate::kernel::process::{self, Spawn};
+use crate::kernel::process::{self, Confine, Spawn};
 use crate::kernel::pump::pump;
 use crate::kernel::reaper::Reaper;
 use crate::kernel::tap;
@@ -156,6 +156,7 @@ fn start(
             mounts: true,
             ..Cell::default()
         }),
+        confine: &Confine::default(),
     })?;
     let child = outside.reaper.expect(spawned.pid);
     moment!("nat: passt started");

@@ -134,6 +134,7 @@ impl Members {
             What::Up { .. } | What::Failed { .. } | What::Down { .. } => self.waiting.clear(),
             What::Made { .. } => self.made = true,
             What::Log { .. }
+            | What::OutOfMemory { .. }
             | What::Stopped { .. }
             | What::Started { .. }
             | What::Reset { .. }

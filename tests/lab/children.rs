@@ -132,6 +132,16 @@ fn children_have_no_privileges_and_nothing_inherited() {
             files[0].parse::<u32>().unwrap() <= 1024,
             "{process}: {limits}"
         );
+        // By a control group, where some can be made; else each member is a user of its own.
+        let group = fs::read_to_string(host.at(&format!("/proc/{pid}/cgroup"))).unwrap();
+        let processes = limits
+            .lines()
+            .find_map(|it| it.strip_prefix("Max processes"));
+        let most = processes.unwrap().split_whitespace().next().unwrap();
+        assert!(
+            group.contains("0::/") && group.contains("/nsplay-default-") || most == "2048",
+            "{process}: {group}{limits}"
+        );
         let links = host.shell(&format!("readlink /proc/{pid}/fd/*")).ok().out;
         for kind in ["control", "nsplay-plan", "/lock", "log.jsonl"] {
             assert!(!links.contains(kind), "{process} holds {links}");

@@ -23,6 +23,7 @@ mod inventory;
 mod ipmi;
 mod json;
 mod labs;
+mod limits;
 mod link;
 mod malformed;
 mod media;

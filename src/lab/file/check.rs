@@ -11,6 +11,7 @@ use super::addresses::Claimant;
 use super::after;
 use super::fetch;
 use super::fleet::MOST_NODES;
+use super::limits;
 use super::netboot;
 use super::network::Networks;
 use super::nic;
@@ -29,6 +30,9 @@ use crate::lab::{
 /// ipmi_sim 2.0.33 has 63 users, of whom the first is nobody and the second the administrator.
 const MOST_USERS: usize = 61;
 
+/// The memory of a node that does not say, in MiB.
+pub(super) const MEMORY_MIB: u32 = 1 << 10;
+
 /// Names that no node and no service of the user's can have, with who has them.
 const TAKEN: &[(&str, &str)] = &[
     ("dhcp", "a service has this name"),
@@ -44,6 +48,7 @@ const TAKEN: &[(&str, &str)] = &[
 
 pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
     boot_needs_web(&file, notes);
+    let limits = limits::check(&file, notes);
     netboot::check_lab(&file, notes);
     fetch::check_lab(&file, notes);
     let name = file.name.or_else(|| known("default")).value;
@@ -113,6 +118,7 @@ pub(super) fn check(file: LabFile, origin: &Origin, notes: &Notes) -> Lab {
         own,
         fetch: fetch::check(file.fetch, notes),
         nodes,
+        limits,
     }
 }
 
@@ -264,7 +270,7 @@ fn node(
     Node {
         address,
         cpus: file.cpus.or(1).value,
-        memory_mib: file.memory_mib.or(1 << 10).value,
+        memory_mib: file.memory_mib.or(MEMORY_MIB).value,
         nic,
         more_nics,
         cpu: hardware.cpu,

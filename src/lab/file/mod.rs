@@ -12,6 +12,7 @@ mod fetch;
 mod fleet;
 mod hardware;
 mod include;
+mod limits;
 mod merge;
 mod netboot;
 mod network;

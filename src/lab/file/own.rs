@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::addresses::Claimant;
 use super::after;
+use super::limits::{self, LimitsFile};
 use super::network::Networks;
 use super::ports::{Ports, Protocol};
 use super::render::{key, quoted};
@@ -16,7 +17,7 @@ use super::report::{Notes, shown};
 use super::value::{self, spell_duration};
 use super::walk::{At, Item, Read, Table, Wrong};
 use crate::lab::own::{OwnService, Published, Readiness, Restart, Transport};
-use crate::lab::{Awaited, Name, Root};
+use crate::lab::{Awaited, Limits, Name, Root};
 
 /// The keys of `[service.NAME]`.
 pub(super) const OWN: &[&str] = &[
@@ -31,6 +32,7 @@ pub(super) const OWN: &[&str] = &[
     "ready_within",
     "after",
     "restart",
+    "limits",
 ];
 
 /// More is no lab but a slip.
@@ -55,6 +57,7 @@ pub(super) struct OwnFile {
     ready_within: Read<Duration>,
     pub(super) after: Read<Vec<(Awaited, usize)>>,
     restart: Read<Restart>,
+    pub(super) limits: LimitsFile,
 }
 
 /// The services of the file, in its order.
@@ -102,6 +105,7 @@ pub(super) fn spell(lab: &Table, folders: &[&Path], notes: &Notes) -> Vec<OwnFil
             ready_within: table.read("ready_within", within),
             after: after::read(&table),
             restart: table.read("restart", |v| value::choice(v, &Restart::ALL)),
+            limits: limits::spell(&table, &format!("limits of {scope}"), notes),
         });
     }
     services
@@ -358,7 +362,7 @@ fn check_command(
     }
 }
 
-pub(super) fn render(out: &mut String, service: &OwnService) -> fmt::Result {
+pub(super) fn render(out: &mut String, service: &OwnService, limits: &Limits) -> fmt::Result {
     let list = |words: &[String]| {
         let words: Vec<_> = words.iter().map(quoted).collect();
         format!("[{}]", words.join(", "))
@@ -390,7 +394,8 @@ pub(super) fn render(out: &mut String, service: &OwnService) -> fmt::Result {
     let within = spell_duration(service.ready_within);
     writeln!(out, "ready_within = {}", quoted(within))?;
     writeln!(out, "after = {}", after::spell(&service.after))?;
-    writeln!(out, "restart = {}", quoted(service.restart))
+    writeln!(out, "restart = {}", quoted(service.restart))?;
+    writeln!(out, "limits = {}", limits::spelled(limits))
 }
 
 /// The networks that services are on, and who claims which address there.

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use toml::Value;
 
 use super::value::{BUILT_IN, spell_duration, spell_size};
-use super::{after, fetch, hardware, netboot, network, nic, own, scenario};
-use crate::lab::{Dhcp, Lab, Node, Root, Ssh, Web};
+use super::{after, fetch, hardware, limits, netboot, network, nic, own, scenario};
+use crate::lab::{Dhcp, Lab, Name, Node, Root, Ssh, Web};
 
 /// Spells `lab` as a lab file that [`load`](super::load) makes the same lab of.
 #[must_use]
@@ -33,23 +33,33 @@ fn write_lab(out: &mut String, lab: &Lab) -> fmt::Result {
     for (key, _) in absent.iter().filter(|(_, absent)| *absent) {
         writeln!(out, "{key} = false")?;
     }
+    limits::render(out, &lab.limits.lab)?;
     network::render(out, lab)?;
     network::render_more(out, lab)?;
     if let Some(dhcp) = &lab.dhcp {
         write_dhcp(out, dhcp)?;
+        write_limits(out, lab, &dhcp.name)?;
     }
     if let Some(web) = &lab.web {
         write_web(out, web)?;
+        write_limits(out, lab, &web.name)?;
     }
     if let Some(ssh) = &lab.ssh {
         write_ssh(out, ssh)?;
+        write_limits(out, lab, &ssh.name)?;
     }
     lab.own
         .iter()
-        .try_for_each(|service| own::render(out, service))?;
+        .try_for_each(|service| own::render(out, service, &lab.limits.of(&service.name)))?;
     let mut payloads = lab.fetch.iter();
     payloads.try_for_each(|payload| fetch::render(out, payload))?;
-    lab.nodes.iter().try_for_each(|node| write_node(out, node))
+    lab.nodes
+        .iter()
+        .try_for_each(|node| write_node(out, lab, node))
+}
+
+fn write_limits(out: &mut String, lab: &Lab, member: &Name) -> fmt::Result {
+    writeln!(out, "limits = {}", limits::spelled(&lab.limits.of(member)))
 }
 
 fn write_dhcp(out: &mut String, dhcp: &Dhcp) -> fmt::Result {
@@ -83,7 +93,7 @@ fn write_ssh(out: &mut String, ssh: &Ssh) -> fmt::Result {
     writeln!(out, "publish = {}", publish(ssh.publish))
 }
 
-fn write_node(out: &mut String, node: &Node) -> fmt::Result {
+fn write_node(out: &mut String, lab: &Lab, node: &Node) -> fmt::Result {
     let boot: Vec<_> = node.boot.iter().map(quoted).collect();
     writeln!(out, "\n[node.{}]", node.name)?;
     writeln!(out, "network = {}", quoted(&node.nic.network))?;
@@ -119,6 +129,7 @@ fn write_node(out: &mut String, node: &Node) -> fmt::Result {
     writeln!(out, "soft_timeout = {soft_timeout}")?;
     writeln!(out, "vnc = {}", publish(node.vnc))?;
     write_identity(out, node)?;
+    write_limits(out, lab, &node.name)?;
     writeln!(out, "\n[node.{}.bmc]", node.name)?;
     writeln!(out, "user = {}", quoted(&node.bmc.user))?;
     writeln!(out, "password = {}", quoted(&node.bmc.password))?;

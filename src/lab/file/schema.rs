@@ -90,6 +90,12 @@ fn kind(table: &str, key: &str) -> Option<Value> {
     Some(match (table, key) {
         ("", "network" | "defaults") => reference(key),
         (_, "network") => text(NAME),
+        (_, "limits") => reference("limits"),
+        ("limits", "memory") => or_false(text(SIZE)),
+        ("limits", "cpus") => {
+            or_false(json!({ "type": "number", "minimum": 0.01, "maximum": 1024 }))
+        }
+        ("limits", "pids") => or_false(integer(8, 1 << 22)),
         ("network.NAME", "dhcp") => or_false(reference("network.NAME.dhcp")),
         (_, "dhcp" | "web" | "ssh") => or_false(reference(key)),
         ("", "node") => or_false(tables("node.NAME", Some(NAME))),

@@ -15,6 +15,7 @@ use super::after;
 use super::fetch::{self, FETCH, FetchFile};
 use super::fleet::{self, MOST_NODES, Seat};
 use super::hardware::{self, DISK, HardwareFile};
+use super::limits::{self, LIMITS, LimitsFile};
 use super::merge::{bytes, merge};
 use super::netboot::{self, NetbootFile};
 use super::network::{self, MORE, MORE_DHCP, NETWORK, NetworkFile};
@@ -31,6 +32,7 @@ use crate::lab::{
 /// Every table of the language with its keys; `NAME` stands for a name of the user's.
 pub const KEYS: &[(&str, &[&str])] = &[
     ("", LAB),
+    ("limits", LIMITS),
     ("network", NETWORK),
     ("network.NAME", MORE),
     ("network.NAME.dhcp", MORE_DHCP),
@@ -48,13 +50,14 @@ pub const KEYS: &[(&str, &[&str])] = &[
 ];
 
 const LAB: &[&str] = &[
-    "name", "network", "dhcp", "web", "ssh", "service", "fetch", "defaults", "node", "include",
+    "name", "limits", "network", "dhcp", "web", "ssh", "service", "fetch", "defaults", "node",
+    "include",
 ];
 const DHCP: &[&str] = &[
-    "address", "pool", "lease", "tftproot", "boot", "dns", "domain",
+    "address", "pool", "lease", "tftproot", "boot", "dns", "domain", "limits",
 ];
-const WEB: &[&str] = &["network", "address", "root", "server", "publish"];
-const SSH: &[&str] = &["network", "address", "publish"];
+const WEB: &[&str] = &["network", "address", "root", "server", "publish", "limits"];
+const SSH: &[&str] = &["network", "address", "publish", "limits"];
 /// The first two make many nodes of one table, so a default of them would say nothing.
 const NODE: &[&str] = &[
     "count",
@@ -96,6 +99,7 @@ const NODE: &[&str] = &[
     "serial",
     "asset_tag",
     "uuid",
+    "limits",
     "bmc",
 ];
 pub(super) const DEFAULTS: &[&str] = NODE.split_at(2).1;
@@ -109,6 +113,8 @@ pub(super) const DISK_SIZE: (u64, u64) = (1, 16 << 20);
 /// What a lab file says, each value well-formed by itself.
 pub(super) struct LabFile {
     pub(super) name: Read<Name>,
+    /// The limits of the lab as a whole.
+    pub(super) limits: LimitsFile,
     /// The main network, then the others in the order of the file.
     pub(super) networks: Vec<NetworkFile>,
     pub(super) dhcp: Service<DhcpFile>,
@@ -145,6 +151,7 @@ pub(super) struct DhcpFile {
     pub(super) boot: Read<String>,
     pub(super) dns: Read<bool>,
     pub(super) domain: Read<String>,
+    pub(super) limits: LimitsFile,
 }
 
 pub(super) struct WebFile {
@@ -153,12 +160,14 @@ pub(super) struct WebFile {
     pub(super) root: Read<Root>,
     pub(super) server: Read<HttpServer>,
     pub(super) publish: Read<Option<SocketAddr>>,
+    pub(super) limits: LimitsFile,
 }
 
 pub(super) struct SshFile {
     pub(super) network: Read<Name>,
     pub(super) address: Read<Ipv4Addr>,
     pub(super) publish: Read<Option<SocketAddr>>,
+    pub(super) limits: LimitsFile,
 }
 
 pub(super) struct NodeFile {
@@ -192,6 +201,7 @@ pub(super) struct NodeFile {
     pub(super) users: Vec<UserFile>,
     pub(super) scenario: Vec<Act>,
     pub(super) publish: Read<Option<SocketAddr>>,
+    pub(super) limits: LimitsFile,
 }
 
 /// A user of a BMC beside its administrator.
@@ -252,6 +262,7 @@ pub(super) fn spell<'a>(
     let (nodes, node_count) = nodes(&lab, origin, folders, notes);
     LabFile {
         name: lab.read("name", value::name),
+        limits: limits::spell(&lab, "limits", notes),
         networks: network::spell(&lab, notes),
         dhcp: service(&lab, notes, "dhcp", DHCP, |table| DhcpFile {
             address: table.read("address", value::address),
@@ -261,6 +272,7 @@ pub(super) fn spell<'a>(
             boot: table.read("boot", value::boot_target),
             dns: table.read("dns", value::boolean),
             domain: table.read("domain", value::domain),
+            limits: limits::spell(table, "limits of service `dhcp`", notes),
         }),
         web: service(&lab, notes, "web", WEB, |table| WebFile {
             network: table.read("network", value::name),
@@ -268,11 +280,13 @@ pub(super) fn spell<'a>(
             root: table.read_at("root", root),
             server: table.read("server", |v| value::choice(v, &HttpServer::ALL)),
             publish: table.read("publish", |v| value::publish(v, "127.0.0.1:8080")),
+            limits: limits::spell(table, "limits of service `web`", notes),
         }),
         ssh: service(&lab, notes, "ssh", SSH, |table| SshFile {
             network: table.read("network", value::name),
             address: table.read("address", value::address),
             publish: table.read("publish", |v| value::publish(v, "127.0.0.1:2222")),
+            limits: limits::spell(table, "limits of service `ssh`", notes),
         }),
         own: own::spell(&lab, folders, notes),
         fetch: fetch::spell(&lab, notes),
@@ -418,6 +432,7 @@ fn node(
             Read::Given(Some(entries), _) => users(scope, entries, notes),
             Read::Given(None, _) | Read::Absent | Read::Bad => Vec::new(),
         },
+        limits: limits::spell(&table, &format!("limits of {scope}"), notes),
         publish: bmc.read_at("publish", |v, at| seat.publish(v, at, "127.0.0.1:623")),
         name: seat.name.clone(),
     }
