@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::host::cgroups::Cgroups;
 use crate::host::packages::{Manager, Need};
 use crate::host::programs::{Finder, Host};
 use crate::host::sockets::owner_of;
@@ -56,6 +57,8 @@ pub struct Facts {
     pub ipv6: bool,
     /// Bits of entropy that the kernel has, 256 on one that is well.
     pub entropy: Option<u64>,
+    /// What limits are enforced by.
+    pub cgroups: Cgroups,
 }
 
 /// A part of the kernel.
@@ -133,6 +136,7 @@ impl Facts {
             folders: ["/run", "/var/lib"].into_iter().map(folder).collect(),
             ipv6: Path::new("/proc/sys/net/ipv6/conf/default/disable_ipv6").exists(),
             entropy: number("/proc/sys/kernel/random/entropy_avail"),
+            cgroups: Cgroups::find(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is made of the facts.
 
 use super::{Facts, Finding, Level, Mend};
+use crate::host::cgroups::{CONTROLLERS, Cgroups, DELEGATE};
 use crate::host::packages::{Manager, Need};
 use crate::kernel::kvm::Verdict;
 use crate::ui;
@@ -30,6 +31,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     findings.push(ipv6(facts));
     findings.push(entropy(facts));
     findings.push(user_namespaces(facts));
+    findings.push(cgroups(facts));
     findings
 }
 
@@ -289,6 +291,33 @@ fn user_namespaces(facts: &Facts) -> Finding {
     }
 }
 
+fn cgroups(facts: &Facts) -> Finding {
+    let what = "cgroups";
+    match &facts.cgroups {
+        Cgroups::In {
+            parent,
+            controllers,
+        } => {
+            let (parent, has) = (parent.display(), controllers.join(", "));
+            let found = ok(what, format!("{has} for labs, in {parent}"));
+            match CONTROLLERS.len() == controllers.len() {
+                true => found,
+                false => found.but(Level::Degraded, "other limits of labs do not hold"),
+            }
+        }
+        Cgroups::Not { why, unowned, .. } => {
+            let found = ok(what, format!("none can be made for labs: {why}")).but(
+                Level::Degraded,
+                "limits are rlimits: none for processors' time, nor for memory of nodes",
+            );
+            match unowned {
+                true => found.by_hand(format!("{DELEGATE} nsplay up")),
+                false => found,
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
@@ -339,6 +368,10 @@ mod tests {
                 .into(),
             ipv6: true,
             entropy: Some(256),
+            cgroups: Cgroups::In {
+                parent: "/sys/fs/cgroup".into(),
+                controllers: CONTROLLERS.map(str::to_owned).into(),
+            },
         }
     }
 
@@ -439,6 +472,22 @@ mod tests {
         assert_eq!(
             told(|facts| facts.user_namespaces = Some(0)),
             ["user namespaces degraded: sysctl -w user.max_user_namespaces=10000"]
+        );
+        let no_groups = |unowned| {
+            told(move |facts| {
+                let why = "/sys/fs/cgroup is not this user's".to_owned();
+                let counts = true;
+                facts.cgroups = Cgroups::Not {
+                    why,
+                    unowned,
+                    counts,
+                };
+            })
+        };
+        assert_eq!(no_groups(false), ["cgroups degraded: "]);
+        assert_eq!(
+            no_groups(true),
+            ["cgroups degraded: systemd-run --user --scope -p Delegate=yes nsplay up"]
         );
     }
 
