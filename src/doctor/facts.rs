@@ -180,13 +180,13 @@ fn capable() -> bool {
 /// Root tries; others look for the modules.
 fn features(capable: bool) -> Vec<Feature> {
     let tried = capable.then(links::probe).and_then(Result::ok);
-    let links = ["bridge", "veth"].into_iter().map(|module| Feature {
+    let found = |module| Feature {
         module,
         there: match &tried {
             Some(made) => Some(made.contains(&module)),
             None => has_module(module),
         },
-    });
+    };
     let nf_tables = Feature {
         module: "nf_tables",
         there: match nft::closed_chains() {
@@ -196,7 +196,12 @@ fn features(capable: bool) -> Vec<Feature> {
             Err(_) => has_module("nf_tables"),
         },
     };
-    links.chain([nf_tables]).collect()
+    vec![
+        found("bridge"),
+        found("veth"),
+        nf_tables,
+        found("sch_netem"),
+    ]
 }
 
 /// Whether the running kernel has a module: loaded, built in, or on the disk.

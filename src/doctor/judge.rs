@@ -122,6 +122,10 @@ fn features(facts: &Facts) -> Vec<Finding> {
         let module = feature.module;
         let (level, cost) = match module {
             "nf_tables" => (Level::Degraded, "`nat = true` cannot be had"),
+            "sch_netem" => (
+                Level::Degraded,
+                "`nsplay link` has no --loss and no --delay",
+            ),
             _ => (Level::Missing, "a lab's network is made of it"),
         };
         if module == "nf_tables" && version(&facts.kernel.0) < TABLES_HAVE_OWNERS {
@@ -334,7 +338,7 @@ mod tests {
             root: true,
             capable: true,
             namespaces: vec!["net", "mnt", "pid", "ipc", "uts"],
-            features: ["bridge", "veth", "nf_tables"]
+            features: ["bridge", "veth", "nf_tables", "sch_netem"]
                 .map(|module| Feature {
                     module,
                     there: Some(true),
@@ -431,6 +435,10 @@ mod tests {
         assert_eq!(
             told(|facts| facts.features[2].there = Some(false)),
             ["nf_tables degraded: modprobe nf_tables"]
+        );
+        assert_eq!(
+            told(|facts| facts.features[3].there = Some(false)),
+            ["sch_netem degraded: modprobe sch_netem"]
         );
         assert_eq!(
             told(|facts| facts.tun = Some("there is no /dev/net/tun".to_owned())),

@@ -1,4 +1,5 @@
-//! Which kinds of links the kernel makes, found out by making them.
+//! Which kinds of links the kernel makes, and whether it can lose and delay packets, found out by
+//! making it so.
 
 use std::io;
 use std::thread;
@@ -6,8 +7,12 @@ use std::thread;
 use nix::sched::{CloneFlags, unshare};
 use rtnetlink::{LinkBridge, LinkVeth};
 
-/// Makes a bridge and a veth in a network namespace that ends with this call, and returns which of
-/// them the kernel has.
+use super::qdisc;
+use crate::lab::LinkName;
+use crate::node::shape::Shape;
+
+/// Makes a bridge and a veth, and has its loopback delay packets, in a network namespace that ends with
+/// this call; returns the modules of those that the kernel can.
 ///
 /// # Errors
 /// What unshare(2) says, or opening a netlink socket.
@@ -29,6 +34,13 @@ pub fn probe() -> io::Result<Vec<&'static str>> {
             let veth = LinkVeth::new("veth0", "veth1").build();
             if handle.link().add(veth).execute().await.is_ok() {
                 made.push("veth");
+            }
+            let slow = Shape {
+                delay_ms: Some(1),
+                ..Shape::default()
+            };
+            if qdisc::set(&LinkName::loopback(), Some(&slow)).is_ok() {
+                made.push("sch_netem");
             }
             Ok(made)
         })

@@ -133,6 +133,12 @@ impl LinkName {
         Self("nat.0".to_owned())
     }
 
+    /// The loopback, which each network namespace has.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self("lo".to_owned())
+    }
+
     fn short(name: &str) -> Self {
         match name.len() <= Self::MOST {
             true => Self(name.to_owned()),
