@@ -1,7 +1,7 @@
 //! What a member is: everything that a node's inventory, BMC and SMBIOS say, and what a service
 //! runs.
 
-mod service;
+pub mod service;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -53,6 +53,14 @@ pub fn bytes(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
+/// Passes on what a program has printed to standard error.
+///
+/// # Errors
+/// What write(2) says.
+pub fn bytes_aside(bytes: &[u8]) -> io::Result<()> {
+    io::stderr().write_all(bytes)
+}
+
 /// Prints data as JSON, for programs; the exit code is that of success.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ pub struct Run {
     /// How long each of them may take, such as 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = super::time)]
     pub timeout: Duration,
-    /// The folder that receives all that is known of the run
+    /// The folder that receives all that is known of the run, also what the command prints
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
     /// The file that receives the outcome as JUnit XML

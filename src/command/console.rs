@@ -33,7 +33,10 @@ Escapes, at the beginning of a line:\r
 /// Attaches the terminal to a node's console.
 pub fn run(options: &cli::Console, lab: &Name) -> Result<u8, Failure> {
     let node = options.node.clone();
-    let request = Request::Console { node: node.clone() };
+    let request = Request::Console {
+        node: node.clone(),
+        past: false,
+    };
     let mut client = Client::to_lab(&RunDir::new(lab), &request)?;
     let reply = client
         .reply()

@@ -3,6 +3,7 @@
 pub mod cgroups;
 pub mod disk_image;
 pub mod firmware;
+pub mod owners;
 pub mod packages;
 pub mod places;
 pub mod programs;

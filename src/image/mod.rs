@@ -320,6 +320,19 @@ fn pack(
     Ok(archive)
 }
 
+/// Says what the image in `folder` was made of; none where there is no image.
+#[must_use]
+pub fn contents(folder: &Path) -> Option<String> {
+    let text = std::fs::read(folder.join(MANIFEST)).ok()?;
+    let manifest: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    let of = |key: &str| manifest[key].as_str().map(ToOwned::to_owned);
+    Some(format!(
+        "kernel {}, busybox {}",
+        of("kernel")?,
+        of("busybox")?
+    ))
+}
+
 /// Returns the text of the manifest.
 fn manifest(built: &Built) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(built).expect("a struct of strings and numbers");

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::supervisor::protocol::{Member, State};
 
 /// What stands for a secret.
-const HIDDEN: &str = "***";
+pub const HIDDEN: &str = "***";
 
 /// A service, as `nsplay inspect` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,14 +74,20 @@ impl Service {
     }
 }
 
+/// Whether a name, of an argument or a variable, says that its value is secret.
+#[must_use]
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let marks = [
+        "password", "passwd", "secret", "token", "apikey", "api-key", "api_key",
+    ];
+    marks.iter().any(|mark| name.contains(mark))
+}
+
 /// Hides the values of arguments whose names say that they are secret: `--password=X`,
 /// `--token X`, `SECRET=X`.
-fn without_secrets(argv: &[String]) -> Vec<String> {
-    let is_secret = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        let marks = ["password", "passwd", "secret", "token", "apikey", "api-key"];
-        marks.iter().any(|mark| name.contains(mark))
-    };
+#[must_use]
+pub fn without_secrets(argv: &[String]) -> Vec<String> {
     let mut follows = false;
     let hide = |argument: &String| {
         if std::mem::take(&mut follows) {

@@ -78,6 +78,12 @@ impl Console {
         }
     }
 
+    /// All that is kept of the past.
+    #[must_use]
+    pub fn kept(&self) -> Vec<u8> {
+        self.0.kept.borrow().bytes.iter().copied().collect()
+    }
+
     /// Watches: what is kept of the past first, then what comes.
     #[must_use]
     pub fn watch(&self) -> Watcher {
@@ -200,6 +206,7 @@ mod tests {
         let history = &all[all.len() - (64 << 10)..];
         let mut watcher = console.watch();
         assert!(seen(&mut watcher) == history);
+        assert!(console.kept() == all[all.len() - KEPT..]);
         console.print(b"more");
         assert_eq!(seen(&mut watcher), b"more");
     }

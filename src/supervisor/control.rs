@@ -183,7 +183,7 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             let detached = detached.map(|networks| Reply::Detached { networks });
             client.way(detached).await
         }
-        Request::Console { node } => {
+        Request::Console { node, past } => {
             let mut names = nodes(desk.lab.plan().as_ref());
             let name = match node {
                 None if names.len() == 1 => names.pop(),
@@ -195,6 +195,9 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
             };
             let (node, journal) = (node.console(), desk.lab.0.host.journal.listen());
             client.last(&Reply::Console { node: name }).await?;
+            if past {
+                return client.write.get_mut().write_all(&node.kept()).await;
+            }
             tokio::select! {
                 ended = node.typed_by(read) => ended,
                 ended = async { node.watch().show(client.write.get_mut()).await } => ended,

@@ -96,6 +96,9 @@ pub enum Request {
     Console {
         /// The node; none is the only one.
         node: Option<Name>,
+        /// Only what is kept of the past, all of it; then the connection ends.
+        #[serde(default)]
+        past: bool,
     },
     /// That something comes about; the answer comes when it has, or when it was too long.
     Wait {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::host::Host;
+use crate::why::picture;
 
 #[test]
 fn a_red_job_is_understood_from_its_artifacts() {
@@ -11,6 +12,10 @@ fn a_red_job_is_understood_from_its_artifacts() {
     let before = host.inventory();
     host.write("webroot/boot.ipxe", "#!ipxe\nchain /menu.ipx || shell\n");
     host.write("webroot/menu.ipxe", "#!ipxe\n");
+    host.write(
+        "nsplay.toml",
+        "[node.node1.bmc]\npassword = \"not-for-all\"\n",
+    );
     let script = "echo $NSPLAY_LAB $NSPLAY_NODES $NSPLAY_NODE1_BMC_HOST:$NSPLAY_NODE1_BMC_PORT; \
                   test -r $NSPLAY_SSH_KEY && curl -s 127.0.0.1:1 ; exit 7";
     let ran = host.nsplay(&[
@@ -26,7 +31,7 @@ fn a_red_job_is_understood_from_its_artifacts() {
         "--artifacts",
         "out",
         "--junit",
-        "junit.xml",
+        "out/junit.xml",
         "--",
         "sh",
         "-c",
@@ -43,7 +48,21 @@ fn a_red_job_is_understood_from_its_artifacts() {
     for (name, has) in [
         ("events.jsonl", "\"stage\":\"http\""),
         ("lab.toml", "[node.node1]"),
+        ("lab.toml", "password = \"***\""),
+        ("command.log", "default node1 127.0.0.1:623"),
+        ("versions.txt", "nsplay: 0."),
+        ("versions.txt", "kernel: Linux version "),
+        ("versions.txt", "system: "),
+        ("versions.txt", "image: kernel "),
+        ("versions.txt", "dnsmasq: Dnsmasq version 2"),
+        ("versions.txt", "lighttpd: lighttpd/1"),
+        ("versions.txt", "sshd: OpenSSH_"),
         ("versions.txt", "qemu-system-x86_64: QEMU emulator"),
+        ("versions.txt", "ipmi_sim: IPMI Simulator version 1"),
+        ("versions.txt", "ipmitool: ipmitool version 1"),
+        ("versions.txt", "bios-256k.bin: sha256 "),
+        ("versions.txt", "undionly.kpxe: sha256 "),
+        ("versions.txt", "efi-e1000e.rom: sha256 "),
         ("why/node1.txt", "The nearest that is there is\n/menu.ipxe"),
         ("timelines/node1.txt", "discover"),
         ("logs/web.log", "GET /menu.ipx 404"),
@@ -57,13 +76,19 @@ fn a_red_job_is_understood_from_its_artifacts() {
         let flat = |text: &str| text.replace('\n', " ");
         assert!(flat(&text).contains(&flat(has)), "{name}: {text}");
     }
-    assert!(host.folder().join("out/screens/node1.png").exists());
+    picture(&host, "out/screens/node1.png");
+    let serial = std::fs::read(host.folder().join("out/serial/node1.bin")).unwrap();
+    let has = |bytes: &[u8]| serial.windows(bytes.len()).any(|window| window == bytes);
+    // As the guest sent it: the log has neither of these.
+    assert!(has(b"iPXE") && has(b"\x1b[") && has(b"\r\n"));
+    let secret = host.shell("grep -r not-for-all out");
+    assert_eq!((secret.code, secret.out.as_str()), (1, ""));
     let packets = host
         .run("tshark", &["-r", "out/network.pcapng", "-Y", "dhcp"])
         .ok();
     assert!(packets.out.contains("DHCP Discover"), "{}", packets.out);
 
-    let xml = std::fs::read(host.folder().join("junit.xml")).unwrap();
+    let xml = std::fs::read(host.folder().join("out/junit.xml")).unwrap();
     let report = quick_junit::Report::deserialize_from_str(&String::from_utf8(xml).unwrap());
     let report = report.unwrap();
     assert_eq!((report.tests, report.failures), (5, 1));
@@ -103,6 +128,15 @@ fn what_is_not_reached_in_time_fails_with_why() {
         .fails(2, &["cannot run `no-such-program`", "is ./SCRIPT"]);
     host.nsplay(&["run", "--", "./nsplay.toml"])
         .fails(2, &["it is not executable", "hint: chmod +x ./nsplay.toml"]);
+    for options in [
+        &["--junit", "nsplay.toml/junit.xml"][..],
+        &["--artifacts", "nsplay.toml"],
+    ] {
+        host.nsplay(&[&["run"], options, &["--", "true"]].concat())
+            .fails(2, &["cannot make the folder nsplay.toml", "hint: "]);
+    }
+    host.nsplay(&["run", "--junit", ".", "--", "true"])
+        .fails(2, &["cannot write .: ", "hint: --junit names a file"]);
     host.nsplay(&["run", "--wait", "upp", "--", "true"])
         .fails(2, &["`upp` cannot be waited for"]);
     host.nsplay(&["run", "--", "sh", "-c", "kill -9 $$"])

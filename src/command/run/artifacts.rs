@@ -2,27 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::said::{self, Asked};
+use super::versions;
 use crate::client::Client;
 use crate::command::screen;
 use crate::event::What;
-use crate::host::programs::Finder;
+use crate::inspect::service::{HIDDEN, is_secret, without_secrets};
 use crate::journal;
 use crate::json;
-use crate::lab::{Lab, Name, file};
+use crate::lab::{Lab, Name, Node, file};
 use crate::progress::timeline::Timeline;
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Reply, Request};
-
-/// A program that says its version, or a BMC its log, takes a tenth of that.
-const SAID_WITHIN: Duration = Duration::from_secs(5);
 
 /// Captures the packets of the lab's network into `folder`; ends with the lab.
 pub fn capture(folder: &Path, dir: &RunDir) -> Option<Child> {
@@ -60,8 +59,10 @@ pub fn write(folder: &Path, lab: &Lab, dir: &RunDir, capture: Option<Child>) -> 
             outcome = written;
         }
     };
-    put("lab.toml", file::render(lab).as_bytes());
-    put("versions.txt", versions(lab).as_bytes());
+    // A BMC that is to fail answers late: all are asked at once, and heard at the end.
+    let logs: Vec<_> = lab.nodes.iter().map(|node| event_log(dir, node)).collect();
+    put("lab.toml", file::render(&without_passwords(lab)).as_bytes());
+    put("versions.txt", versions::of(lab).as_bytes());
     for node in &lab.nodes {
         let name = &node.name;
         if let Some(text) = why(dir, name) {
@@ -76,12 +77,8 @@ pub fn write(folder: &Path, lab: &Lab, dir: &RunDir, capture: Option<Child>) -> 
                 (lines.join("\n") + "\n").as_bytes(),
             );
         }
-        let mut sel = own(dir);
-        let (address, bmc) = (node.address.to_string(), &node.bmc);
-        sel.args(["exec", "fabric", "--", "ipmitool", "-H", &address]);
-        sel.args(["-U", &bmc.user, "-P", &bmc.password, "sel", "elist"]);
-        if let Some(text) = said(&mut sel) {
-            put(&format!("sel/{name}.txt"), text.as_bytes());
+        if let Some(bytes) = serial(dir, name) {
+            put(&format!("serial/{name}.bin"), &bytes);
         }
     }
     if let Some(supervisor) = dir.supervisor() {
@@ -91,6 +88,11 @@ pub fn write(folder: &Path, lab: &Lab, dir: &RunDir, capture: Option<Child>) -> 
                 put(&format!("leases/{}.txt", dhcp.name), &leases);
             }
         }
+    }
+    for (node, log) in lab.nodes.iter().zip(logs) {
+        let said = log.and_then(Asked::answer);
+        let text = said.unwrap_or_else(|| "the BMC did not answer\n".to_owned());
+        put(&format!("sel/{}.txt", node.name), text.as_bytes());
     }
     // The log comes last, so that it has all of it.
     let events: Vec<_> = journal::read(&dir.log())?.collect();
@@ -121,7 +123,7 @@ pub fn write(folder: &Path, lab: &Lab, dir: &RunDir, capture: Option<Child>) -> 
         if let Ok(pid) = i32::try_from(capture.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
-        waits(&mut capture, SAID_WITHIN);
+        said::waits(&mut capture, Instant::now() + said::WITHIN);
     }
     outcome
 }
@@ -138,66 +140,44 @@ fn why(dir: &RunDir, node: &Name) -> Option<String> {
     asked.ok().and(text)
 }
 
-/// The versions of all programs that a lab runs, a few lines of each.
-fn versions(lab: &Lab) -> String {
-    let mut text = format!("nsplay {}\n", env!("CARGO_PKG_VERSION"));
-    if let Ok(kernel) = fs::read_to_string("/proc/version") {
-        text.push_str(&kernel);
-    }
-    let finder = Finder::from_env();
-    let mut programs = vec![
-        ("dnsmasq", "--version"),
-        ("sshd", "-V"),
-        ("ipmitool", "-V"),
-        ("lighttpd", "-v"),
-        ("nginx", "-v"),
-        ("apache2", "-v"),
-    ];
-    if !lab.nodes.is_empty() {
-        programs.push(("qemu-system-x86_64", "--version"));
-    }
-    for (program, option) in programs {
-        if let Some(path) = finder.program(program)
-            && let Some(said) = said(Command::new(path).arg(option))
-        {
-            let first = said.lines().find(|line| !line.trim().is_empty());
-            text.push_str(&format!("{program}: {}\n", first.unwrap_or_default()));
-        }
-    }
-    text
+/// What is kept of a node's serial line, as the guest sent it.
+fn serial(dir: &RunDir, node: &Name) -> Option<Vec<u8>> {
+    let request = Request::Console {
+        node: Some(node.clone()),
+        past: true,
+    };
+    let mut client = Client::ask(dir, &request).ok()?;
+    let Ok(Some(Reply::Console { .. })) = client.reply() else {
+        return None;
+    };
+    let (mut bytes, mut stream) = client.into_stream().ok()?;
+    stream.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
-/// What a command prints; none for one that cannot be run, or takes too long.
-fn said(command: &mut Command) -> Option<String> {
-    use std::io::Read;
-
-    let command = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().ok()?;
-    // More than a pipe holds is no version and no event log of a test.
-    let ended = waits(&mut child, SAID_WITHIN);
-    let mut text = String::new();
-    if ended {
-        child.stdout.take()?.read_to_string(&mut text).ok()?;
-        if text.trim().is_empty() {
-            child.stderr.take()?.read_to_string(&mut text).ok()?;
-        }
-    }
-    ended.then_some(text)
+/// Asks a BMC for its event log; the password is in no argument that others see.
+fn event_log(dir: &RunDir, node: &Node) -> Option<Asked> {
+    let address = node.address.to_string();
+    let mut command = own(dir);
+    command.args(["exec", "fabric", "--", "ipmitool", "-H", &address]);
+    command.args(["-U", &node.bmc.user, "-f", "/dev/stdin", "sel", "elist"]);
+    Asked::start(&mut command, &format!("{}\n", node.bmc.password))
 }
 
-/// Waits for the end of a child, which is killed when it takes longer.
-fn waits(child: &mut Child, within: Duration) -> bool {
-    let end = Instant::now() + within;
-    while Instant::now() < end {
-        if let Ok(Some(_)) = child.try_wait() {
-            return true;
+/// The lab for the eyes of all who see a job's artifacts.
+fn without_passwords(lab: &Lab) -> Lab {
+    let mut lab = lab.clone();
+    for node in &mut lab.nodes {
+        let users = node.bmc.users.iter_mut().map(|user| &mut user.password);
+        for password in users.chain([&mut node.bmc.password]) {
+            HIDDEN.clone_into(password);
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
-    let _ = child.kill();
-    let _ = child.wait();
-    false
+    for own in &mut lab.own {
+        own.command = without_secrets(&own.command);
+        for (_, value) in own.env.iter_mut().filter(|(name, _)| is_secret(name)) {
+            HIDDEN.clone_into(value);
+        }
+    }
+    lab
 }

@@ -17,13 +17,20 @@ pub fn write(file: &Path, lab: &Name, parts: &[Part]) -> Result<(), Failure> {
             Some(why) => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                 status.set_message(why.lines().next().unwrap_or_default());
-                status.set_description(why.as_str());
+                // What many CI systems show is this and no other element.
+                status.set_description(match part.printed.trim_end() {
+                    "" => why.clone(),
+                    printed => format!("{}\n\n{printed}", why.trim_end()),
+                });
                 status
             }
         };
         let mut case = TestCase::new(part.name.as_str(), status);
         case.set_time(part.took);
         case.set_classname(lab.as_str());
+        if !part.printed.is_empty() {
+            case.set_system_out(part.printed.as_str());
+        }
         suite.add_test_case(case);
     }
     let mut report = Report::new("nsplay");

@@ -6,8 +6,12 @@
 mod artifacts;
 mod environment;
 mod junit;
+mod output;
+mod said;
+mod versions;
 
 use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -43,20 +47,25 @@ struct Part {
     took: Duration,
     /// Why it failed, if it did.
     failed: Option<String>,
+    /// The end of what it printed.
+    printed: String,
 }
 
 /// Makes the lab, waits, runs the command, and takes the lab down whatever happens.
 pub fn run(options: &cli::Run, project: Option<&Name>) -> Result<u8, Failure> {
     let began = Instant::now();
     let mark = Mark::new().map_err(|error| Failure::io("make a mark", &error))?;
-    let begun = runnable(&options.command).and_then(|()| up::held(&options.lab, project, mark));
+    let begun = places(options)
+        .and_then(|()| runnable(&options.command))
+        .and_then(|()| up::held(&options.lab, project, mark));
     let begun = match begun {
         Ok(begun) => begun,
         Err(failure) => {
             // What a CI system shows is the report.
             if let Some(file) = &options.junit {
                 let name = project.cloned().unwrap_or_default();
-                junit::write(file, &name, &[part("up", began, Some(&failure))])?;
+                // What cannot be written has been told, or is no news beside this.
+                let _ = junit::write(file, &name, &[part("up", began, Some(&failure))]);
             }
             return Err(failure);
         }
@@ -101,6 +110,34 @@ pub fn run(options: &cli::Run, project: Option<&Name>) -> Result<u8, Failure> {
         })?;
     }
     Ok(code)
+}
+
+/// Makes the folders of what a run leaves, and makes sure that it can be written.
+fn places(options: &cli::Run) -> Result<(), Failure> {
+    let made = |folder: &Path| {
+        fs::create_dir_all(folder).map_err(|error| {
+            Failure::refused(
+                format!("cannot make the folder {}: {error}", folder.display()),
+                "--artifacts and --junit name a place that can be written",
+            )
+        })
+    };
+    if let Some(folder) = &options.artifacts {
+        made(folder)?;
+    }
+    let Some(file) = &options.junit else {
+        return Ok(());
+    };
+    if let Some(folder) = file.parent().filter(|path| !path.as_os_str().is_empty()) {
+        made(folder)?;
+    }
+    let opened = OpenOptions::new().append(true).create(true).open(file);
+    opened.map(drop).map_err(|error| {
+        Failure::refused(
+            format!("cannot write {}: {error}", file.display()),
+            "--junit names a file, such as out/junit.xml",
+        )
+    })
 }
 
 /// Makes sure that a command can be run, before anything is made for it.
@@ -236,7 +273,8 @@ impl Run<'_> {
 
     fn commands(&self, parts: &mut Vec<Part>) -> Result<u8, Failure> {
         let began = Instant::now();
-        let ran = self.command();
+        let mut printed = String::new();
+        let ran = self.command(&mut printed);
         let words = self
             .options
             .command
@@ -248,11 +286,13 @@ impl Run<'_> {
             Ok(code) => Some(Failure::failed(format!("it ended with status {code}"))),
             Err(failure) => Some(Failure::failed(failure.to_string())),
         };
-        parts.push(part(&name, began, failed.as_ref()));
+        let part = part(&name, began, failed.as_ref());
+        parts.push(Part { printed, ..part });
         ran
     }
 
-    fn command(&self) -> Result<u8, Failure> {
+    /// Runs the command; `printed` receives the end of what it prints, where that is kept.
+    fn command(&self, printed: &mut String) -> Result<u8, Failure> {
         let mut words = self.options.command.iter();
         let Some(program) = words.next() else {
             return Ok(0);
@@ -264,7 +304,11 @@ impl Run<'_> {
             command.env(Mark::NAME, mark.value());
         }
         let shown = program.to_string_lossy();
-        if self.options.json {
+        let (artifacts, apart) = (self.options.artifacts.as_deref(), self.options.json);
+        let is_kept = artifacts.is_some() || self.options.junit.is_some();
+        if is_kept {
+            output::pipes(&mut command);
+        } else if apart {
             let stderr = std::io::stderr().as_fd().try_clone_to_owned();
             let stderr = stderr.map_err(|error| Failure::io("run the command", &error))?;
             command.stdout(stderr);
@@ -273,8 +317,15 @@ impl Run<'_> {
         let mut child =
             child.map_err(|error| Failure::io(format_args!("run `{shown}`"), &error))?;
         self.stop.ends(&child);
+        let output = is_kept.then(|| {
+            let file = artifacts.map(|folder| folder.join("command.log"));
+            output::passes(&mut child, apart, file.as_deref())
+        });
         let status = child.wait();
         self.stop.forget();
+        if let Some(output) = output {
+            *printed = output.end();
+        }
         let status = status.map_err(|error| Failure::io("wait for the command", &error))?;
         let signal = status.signal().map(of_signal);
         let code = status.code().and_then(|code| u8::try_from(code).ok());
@@ -287,6 +338,7 @@ fn part(name: &str, began: Instant, failed: Option<&Failure>) -> Part {
         name: name.to_owned(),
         took: began.elapsed(),
         failed: failed.map(ToString::to_string),
+        printed: String::new(),
     }
 }
 
