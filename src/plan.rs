@@ -47,7 +47,7 @@ pub type Users = BTreeMap<Name, u32>;
 const FIRST_USER: u32 = 60600;
 
 /// The user that carries connections out of the lab, above those of any member.
-pub const WAY_OUT_USER: u32 = 61183;
+const WAY_OUT_USER: u32 = 61183;
 
 /// Everything that the supervisor does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -300,6 +300,7 @@ fn out(lab: &Lab, tools: &Tools) -> Option<WayOut> {
         bridges: networks.map(Network::bridge).collect(),
         by,
         resolvers: tools.ways.resolvers.clone(),
+        user: tools.places.user.unwrap_or(WAY_OUT_USER),
     })
 }
 

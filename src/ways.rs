@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use crate::cell::Cell;
 use crate::lab::network::ETHERNET_MTU;
 use crate::lab::{Lab, LinkName, Name, Network};
 use crate::rules::{Chain, Family, Hook, Match, Rule, Table, Verdict};
@@ -126,6 +127,8 @@ pub struct WayOut {
     pub by: By,
     /// Servers of DNS that answer there.
     pub resolvers: Vec<Ipv4Addr>,
+    /// The user that passt runs as.
+    pub user: u32,
 }
 
 /// How a lab's packets leave it.
@@ -230,9 +233,21 @@ impl WayOut {
         }
     }
 
-    /// What passt is called with, but for its own name; `fd` is its line to the fabric.
+    /// What passt sees of the files; it makes a root of its own of it (`mounts`).
     #[must_use]
-    pub fn arguments(&self, fd: RawFd) -> Vec<String> {
+    pub fn cell() -> Cell {
+        Cell {
+            mounts: true,
+            ..Cell::default()
+        }
+    }
+
+    /// What passt is called with; `fd` is its line to the fabric.
+    #[must_use]
+    pub fn argv(&self, fd: RawFd) -> Vec<String> {
+        let By::Passt(passt) = &self.by else {
+            return Vec::new();
+        };
         let (gateway, own) = self.addresses();
         let arguments = format!(
             "--foreground --quiet --fd {fd} --ipv4-only --no-dhcp --no-map-gw --mtu {ETHERNET_MTU} \
@@ -240,7 +255,10 @@ impl WayOut {
             own.addr(),
             own.prefix_len()
         );
-        arguments.split(' ').map(str::to_owned).collect()
+        let arguments = arguments.split(' ').map(str::to_owned);
+        std::iter::once(passt.display().to_string())
+            .chain(arguments)
+            .collect()
     }
 }
 

@@ -59,6 +59,7 @@ fn tools() -> Tools {
         ipv6: true,
         ways: HostWays {
             passt: Some(path("passt")),
+            links: true,
             forwards: true,
             transit: Some("198.18.0.0/30".parse().unwrap()),
             resolvers: vec![[192, 0, 2, 53].into()],

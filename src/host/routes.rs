@@ -38,7 +38,14 @@ impl Route {
 /// # Errors
 /// What netlink says.
 pub fn list() -> io::Result<Vec<Route>> {
-    let socket = Socket::route()?;
+    list_by(&Socket::route()?)
+}
+
+/// As [`list`], of the network namespace that the socket was opened in.
+///
+/// # Errors
+/// What netlink says.
+pub fn list_by(socket: &Socket) -> io::Result<Vec<Route>> {
     let mut names = HashMap::new();
     for message in socket.list_routes(RouteNetlinkMessage::GetLink(LinkMessage::default()))? {
         if let RouteNetlinkMessage::NewLink(link) = message {

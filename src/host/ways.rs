@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
+use nix::unistd::geteuid;
 
 use super::programs::Finder;
 use super::routes;
@@ -19,6 +20,8 @@ const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 pub struct HostWays {
     /// passt(1).
     pub passt: Option<PathBuf>,
+    /// Whether who runs nsplay may make links on the host.
+    pub links: bool,
     /// Whether the host forwards packets already.
     pub forwards: bool,
     /// A subnet for the link to the host that overlaps none of its routes.
@@ -41,6 +44,7 @@ impl HostWays {
         }
         Self {
             passt: finder.program("passt"),
+            links: geteuid().is_root(),
             forwards: forwards.is_ok_and(|forwards| forwards.trim() == "1"),
             transit: transit(lab),
             resolvers,
@@ -56,6 +60,15 @@ impl HostWays {
         match nat {
             Nat::Off => Ok(Nat::Off),
             Nat::Auto | Nat::Passt if self.passt.is_some() => Ok(Nat::Passt),
+            Nat::Auto if !self.links => Err((
+                "nat = true: passt is not installed, and a link to the host is for root to make"
+                    .to_owned(),
+                "install the package passt, or run nsplay with sudo".to_owned(),
+            )),
+            Nat::Nft if !self.links => Err((
+                "nat = \"nft\" makes a link on the host, which only root may".to_owned(),
+                "nat = \"passt\" needs no root; or run nsplay with sudo".to_owned(),
+            )),
             Nat::Auto | Nat::Nft if self.forwards && self.transit.is_some() => Ok(Nat::Nft),
             Nat::Auto => Err((
                 "nat = true: passt is not installed, and this host does not forward packets"
@@ -97,4 +110,39 @@ fn transit(lab: &Lab) -> Option<Ipv4Net> {
     let routes = routes::list().ok()?;
     let mut candidates = ways::transits(&lab.name);
     candidates.find(|net| routes::overlap(&routes, *net).is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The way that `nat` takes, or the words for why there is none.
+    fn way(host: &HostWays, nat: Nat) -> String {
+        match host.choose(nat) {
+            Ok(nat) => nat.to_string(),
+            Err((message, hint)) => format!("{message}; {hint}"),
+        }
+    }
+
+    #[test]
+    fn a_user_has_the_way_out_that_changes_nothing_on_the_host() {
+        let mut host = HostWays {
+            passt: Some("/usr/bin/passt".into()),
+            links: false,
+            forwards: true,
+            transit: Some("198.18.0.0/30".parse().unwrap()),
+            resolvers: Vec::new(),
+        };
+        assert_eq!(way(&host, Nat::Auto), "passt");
+        let refused = way(&host, Nat::Nft);
+        assert!(
+            refused.contains("only root may; nat = \"passt\""),
+            "{refused}"
+        );
+        host.passt = None;
+        let refused = way(&host, Nat::Auto);
+        assert!(refused.contains("install the package passt, or run nsplay with sudo"));
+        host.links = true;
+        assert_eq!(way(&host, Nat::Auto), "nft");
+    }
 }

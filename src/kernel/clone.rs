@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::libc;
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{ForkResult, Pid};
 
 /// Which side of a [`clone`] goes on here.
 #[derive(Debug)]
@@ -19,15 +21,27 @@ pub enum Side {
     },
 }
 
+/// Whose namespaces a lab's are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Root's.
+    Root,
+    /// A user's: there is a user namespace too, in which nobody is known yet
+    /// ([`map`](super::user::map)).
+    User,
+    /// A user's, which stays in the network until it [leaves](leave_network) that.
+    UserOnHost,
+}
+
 /// Forks the calling process; the child has its own mount, PID, network, IPC and UTS namespaces, and
-/// a user namespace too with `user`, in which nobody is known yet ([`map`](super::user::map)).
+/// what `kind` says of others.
 ///
 /// It must be called before there is a second thread: only the calling thread
 /// goes on in the child, and a lock that another one held would stay locked.
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN, ENOSPC where a limit of namespaces(7) is reached.
-pub fn clone(user: bool) -> io::Result<Side> {
+pub fn clone(kind: Kind) -> io::Result<Side> {
     let mut flags = libc::CLONE_NEWNS
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET
@@ -35,8 +49,10 @@ pub fn clone(user: bool) -> io::Result<Side> {
         | libc::CLONE_NEWUTS
         | libc::CLONE_PIDFD
         | libc::SIGCHLD;
-    if user {
-        flags |= libc::CLONE_NEWUSER;
+    match kind {
+        Kind::Root => {}
+        Kind::User => flags |= libc::CLONE_NEWUSER,
+        Kind::UserOnHost => flags = flags & !libc::CLONE_NEWNET | libc::CLONE_NEWUSER,
     }
     let mut pidfd: RawFd = -1;
     // clone(2) and not clone3(2): container runtimes filter the latter with ENOSYS.
@@ -54,13 +70,38 @@ pub fn clone(user: bool) -> io::Result<Side> {
     }
 }
 
+/// Moves the calling process, which must have one thread, into a network namespace of its own.
+///
+/// # Errors
+/// ENOSPC where a limit of namespaces(7) is reached.
+pub fn leave_network() -> io::Result<()> {
+    Ok(unshare(CloneFlags::CLONE_NEWNET)?)
+}
+
 /// Forks the calling process (fork(2)), which must have only one thread.
 ///
 /// # Errors
 /// EAGAIN at a limit of processes, ENOMEM.
-pub fn fork() -> io::Result<nix::unistd::ForkResult> {
+pub fn fork() -> io::Result<ForkResult> {
     // SAFETY: the caller has one thread, so the child may do whatever the parent may.
     unsafe { nix::unistd::fork() }.map_err(io::Error::from)
+}
+
+/// Forks the calling process, which must have only one thread and not be PID 1; the child is its
+/// parent's (`CLONE_PARENT` of clone(2)).
+///
+/// # Errors
+/// EAGAIN at a limit of processes, ENOMEM.
+pub fn sibling() -> io::Result<ForkResult> {
+    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+    // SAFETY: with a null stack and no CLONE_VM this is fork(2), and the caller has one thread.
+    match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(ForkResult::Child),
+        pid => Ok(ForkResult::Parent {
+            child: Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?),
+        }),
+    }
 }
 
 /// Opens a descriptor of the process `pid` (pidfd_open(2), Linux 5.3).

@@ -18,6 +18,7 @@ pub mod netlink;
 pub mod netns;
 pub mod nft;
 pub mod occupants;
+pub mod outpost;
 pub mod packet;
 pub mod passing;
 pub mod process;

@@ -2,7 +2,7 @@
 //! a runtime (netlink(7)).
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -36,6 +36,19 @@ pub struct Message {
     pub kind: u16,
     /// What is in it.
     pub body: Vec<u8>,
+}
+
+/// A socket that somebody else has opened.
+impl From<OwnedFd> for Socket {
+    fn from(opened: OwnedFd) -> Self {
+        Self(opened)
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
 }
 
 impl Socket {

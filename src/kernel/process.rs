@@ -31,8 +31,8 @@ pub struct Spawn<'a> {
     pub env: &'a [(String, String)],
     /// The folder that it starts in, inside the lab.
     pub folder: &'a Path,
-    /// The network namespace that it runs in.
-    pub netns: BorrowedFd<'a>,
+    /// The network namespace that it runs in; none for the caller's.
+    pub netns: Option<BorrowedFd<'a>>,
     /// The user and group that it runs as; none for root.
     pub user: Option<u32>,
     /// Groups that it has beside, for a device such as `/dev/kvm`.
@@ -98,6 +98,70 @@ impl Cap {
 /// # Errors
 /// What fork(2), execve(2) or a step between them says.
 pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
+    let mut prepared = prepare(spec)?;
+    prepared
+        .command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = match prepared.command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Err(prepared.explain(error)),
+    };
+    let pipe = || io::Error::other("a child without its pipes");
+    Ok(Spawned {
+        pid: i32::try_from(child.id()).map_err(io::Error::other)?,
+        stdin: child.stdin.take().ok_or_else(pipe)?.into(),
+        stdout: child.stdout.take().ok_or_else(pipe)?.into(),
+        stderr: child.stderr.take().ok_or_else(pipe)?.into(),
+    })
+}
+
+/// Becomes a program, which has what [`spawn`] gives one; returns only when that fails.
+pub fn execute(spec: &Spawn<'_>, stdout: OwnedFd, stderr: OwnedFd) -> io::Error {
+    let mut prepared = match prepare(spec) {
+        Ok(prepared) => prepared,
+        Err(error) => return error,
+    };
+    let error = prepared
+        .command
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .exec();
+    prepared.explain(error)
+}
+
+/// A program that is to be started, and who hears how far it came.
+struct Prepared {
+    command: Command,
+    told: io::PipeReader,
+    walls: Option<Arc<Walls>>,
+}
+
+impl Prepared {
+    /// Says of an error which step it was.
+    fn explain(self, error: io::Error) -> io::Error {
+        let Self {
+            command,
+            mut told,
+            walls,
+        } = self;
+        // With it goes the end of the pipe that is told.
+        drop(command);
+        let mut step = [0; 2];
+        match walls {
+            Some(walls) if told.read_exact(&mut step).is_ok() => {
+                let step = walls.name(u16::from_ne_bytes(step));
+                io::Error::new(error.kind(), format!("it cannot {step}: {error}"))
+            }
+            Some(_) | None => error,
+        }
+    }
+}
+
+/// A program that becomes what `spec` says just before execve(2).
+fn prepare(spec: &Spawn<'_>) -> io::Result<Prepared> {
     let (program, arguments) = spec
         .argv
         .split_first()
@@ -107,11 +171,9 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
         .args(arguments)
         .env_clear()
         .envs(spec.env.iter().map(|(key, value)| (key, value)))
-        .current_dir(spec.folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let netns = spec.netns.try_clone_to_owned()?;
+        .current_dir(spec.folder);
+    let netns = spec.netns.map(|netns| netns.try_clone_to_owned());
+    let netns = netns.transpose()?;
     let (user, groups) = (spec.user, spec.groups.to_vec());
     let (caps, inherit) = (spec.caps.to_vec(), spec.inherit.to_vec());
     let walls = spec.cell.map(|cell| Walls::plan(cell, Path::new(program)));
@@ -120,7 +182,7 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
         .cell
         .filter(|cell| !cell.mounts)
         .and_then(|_| domain::rules());
-    let (mut told, tell) = io::pipe()?;
+    let (told, tell) = io::pipe()?;
     let own = walls.clone();
     let door = spec.confine.door.as_ref().map(AsRawFd::as_raw_fd);
     let (processes, data) = (spec.confine.processes, spec.confine.data);
@@ -129,7 +191,9 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
         if let Some(door) = door {
             enter(door)?;
         }
-        setns(&netns, CloneFlags::CLONE_NEWNET)?;
+        if let Some(netns) = &netns {
+            setns(netns, CloneFlags::CLONE_NEWNET)?;
+        }
         if let Some(Err(failed)) = own.as_ref().map(|walls| walls.build()) {
             let _ = (&tell).write_all(&failed.step.to_ne_bytes());
             return Err(failed.errno.into());
@@ -156,26 +220,10 @@ pub fn spawn(spec: &Spawn<'_>) -> io::Result<Spawned> {
     };
     // SAFETY: `jail` makes system calls and allocates nothing: its vectors are made before the fork.
     unsafe { command.pre_exec(jail) };
-    let spawned = command.spawn();
-    // With it goes the end of the pipe that is told.
-    drop(command);
-    let mut step = [0; 2];
-    let mut child = match (spawned, walls) {
-        (Err(error), Some(walls)) if told.read_exact(&mut step).is_ok() => {
-            let step = walls.name(u16::from_ne_bytes(step));
-            return Err(io::Error::new(
-                error.kind(),
-                format!("it cannot {step}: {error}"),
-            ));
-        }
-        (spawned, _) => spawned?,
-    };
-    let pipe = || io::Error::other("a child without its pipes");
-    Ok(Spawned {
-        pid: i32::try_from(child.id()).map_err(io::Error::other)?,
-        stdin: child.stdin.take().ok_or_else(pipe)?.into(),
-        stdout: child.stdout.take().ok_or_else(pipe)?.into(),
-        stderr: child.stderr.take().ok_or_else(pipe)?.into(),
+    Ok(Prepared {
+        command,
+        told,
+        walls,
     })
 }
 
@@ -387,4 +435,16 @@ pub fn die() -> ! {
     let _ = raise(Signal::SIGKILL);
     // SAFETY: nothing of this process runs afterwards, and the kernel closes what it has open.
     unsafe { libc::_exit(137) }
+}
+
+/// Closes all descriptors of this process but the standard ones and `kept`.
+///
+/// It must use none of them any more, nor end by dropping what holds them.
+pub fn close_but(kept: BorrowedFd<'_>) {
+    let kept = libc::c_uint::try_from(kept.as_raw_fd()).unwrap_or_default();
+    // SAFETY: who calls this goes on with `kept` alone.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, kept - 1, 0);
+        libc::syscall(libc::SYS_close_range, kept + 1, libc::c_uint::MAX, 0);
+    }
 }

@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getegid, geteuid};
 
-use super::clone::{Side, clone};
+use super::clone::{Kind, Side, clone};
 use super::mount;
 
 /// `_LINUX_CAPABILITY_VERSION_3` of `<linux/capability.h>`: two 32-bit halves of each set.
@@ -128,7 +128,7 @@ pub fn attempt() -> Result<(), Forbidden> {
     let at = |step| move |error| Forbidden { step, error };
     let (told, mut tell) = io::pipe().map_err(at(Step::Namespaces))?;
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    match clone(true).map_err(at(Step::Namespaces))? {
+    match clone(Kind::User).map_err(at(Step::Namespaces))? {
         Side::Parent { pid, .. } => {
             drop(tell);
             let said = hear(told);

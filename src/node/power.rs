@@ -410,7 +410,7 @@ impl Keeper {
             argv: &argv,
             env: &[],
             folder: std::path::Path::new("/"),
-            netns: netns.as_fd(),
+            netns: Some(netns.as_fd()),
             user: Some(self.user),
             groups: &self.machine.accelerator.group(),
             caps: &[],

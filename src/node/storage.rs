@@ -209,7 +209,7 @@ async fn lay_over(
         argv: &argv,
         env: &[],
         folder: Path::new("/"),
-        netns: netns.as_fd(),
+        netns: Some(netns.as_fd()),
         user: Some(user),
         groups: &[],
         caps: &[],

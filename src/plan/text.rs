@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Plan, Target, WAY_OUT_USER, limits};
+use super::{Plan, Target, limits};
 use crate::cell::Cell;
 use crate::lab::{LinkName, Name, Root};
 use crate::node::boot::Boot;
@@ -87,14 +87,11 @@ impl fmt::Display for Plan {
         if let Some(out) = &self.out {
             writeln!(f, "\n# way out")?;
             let (gateway, own) = out.addresses();
-            if let By::Passt(passt) = &out.by {
-                let (passt, arguments) = (passt.display(), out.arguments(3).join(" "));
+            if let By::Passt(_) = out.by {
+                let (user, argv) = (out.user, out.argv(3).join(" "));
                 writeln!(f, "ip tuntap add {} mode tap vnet_hdr", LinkName::out())?;
                 show_cell(f, Some(&Cell::default()))?;
-                writeln!(
-                    f,
-                    "ip netns exec host setpriv --reuid {WAY_OUT_USER} {passt} {arguments}"
-                )?;
+                writeln!(f, "ip netns exec host setpriv --reuid {user} {argv}")?;
                 writeln!(f, "ip link set {} up", LinkName::out())?;
             }
             if let Some(link) = &link {

@@ -54,7 +54,7 @@ impl Beside<'_> {
             argv: &argv,
             env: &self.program.env,
             folder: self.program.folder(),
-            netns: netns.as_fd(),
+            netns: Some(netns.as_fd()),
             user: self.user,
             groups: &[],
             caps: &[],

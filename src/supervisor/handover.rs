@@ -30,6 +30,8 @@ pub struct Handover {
     pub host: RawFd,
     /// The lab's control group, if it has one.
     pub group: Option<RawFd>,
+    /// The outpost there, of a user's lab that has a way out.
+    pub outpost: Option<[RawFd; 3]>,
 }
 
 impl Handover {
@@ -43,6 +45,7 @@ impl Handover {
         file.write_all(&serde_json::to_vec(self)?)?;
         file.rewind()?;
         let inherited = self.published.iter().copied().chain(self.group);
+        let inherited = inherited.chain(self.outpost.into_iter().flatten());
         for fd in inherited.chain([self.control, self.lock, self.host, file.as_raw_fd()]) {
             let_inherit(fd, true)?;
         }
@@ -57,13 +60,10 @@ impl Handover {
         let mut text = Vec::new();
         File::from(adopt(fd)?).read_to_end(&mut text)?;
         let handover: Self = serde_json::from_slice(&text)?;
+        let outpost = handover.outpost.iter().flatten();
+        let inherited = handover.published.iter().chain(&handover.group);
         let others = [&handover.control, &handover.lock, &handover.host];
-        for fd in handover
-            .published
-            .iter()
-            .chain(&handover.group)
-            .chain(others)
-        {
+        for fd in inherited.chain(outpost).chain(others) {
             let_inherit(*fd, false)?;
         }
         Ok(handover)

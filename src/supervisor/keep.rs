@@ -205,7 +205,7 @@ async fn once(
         argv: &program.argv,
         env: &program.env,
         folder: program.folder(),
-        netns: netns.as_fd(),
+        netns: Some(netns.as_fd()),
         user,
         groups: &[],
         caps: &program.caps,

@@ -30,13 +30,15 @@ use crate::faultpoint::{moment, point};
 use crate::host::cgroups::Cgroups;
 use crate::host::places::Places;
 use crate::kernel::cgroup::{self, Cgroup};
-use crate::kernel::clone::{Side, clone, fork, pidfd_send_signal};
+use crate::kernel::clone::{Kind, Side, clone, fork, leave_network, pidfd_send_signal};
 use crate::kernel::mark::Mark;
+use crate::kernel::outpost::{self, Outpost};
 use crate::kernel::signals::stops;
 use crate::kernel::{process, user};
 use crate::plan::{Plan, limits};
 use crate::rundir::{Lock, RunDir};
 use crate::service::sshd_keys::Keys;
+use crate::ways::{By, WayOut};
 
 /// What the caller has made for the supervisor.
 pub struct Launch {
@@ -177,6 +179,11 @@ fn start(launch: &Launch, dir: &RunDir, log: &File) -> io::Result<i32> {
     let host = crate::kernel::netns::current()?;
     let mut plan = launch.plan.clone();
     let group = make_group(&mut plan, dir);
+    let places = dir.places();
+    let (out, one_user) = (launch.plan.out.clone(), places.user.is_some());
+    let out = out.filter(|out| one_user && matches!(out.by, By::Passt(_)));
+    let outpost = out.map(|out| Ok::<_, io::Error>((out, Outpost::open()?)));
+    let outpost = outpost.transpose()?;
     let handover = Handover {
         plan,
         keys: launch.keys.clone(),
@@ -186,18 +193,26 @@ fn start(launch: &Launch, dir: &RunDir, log: &File) -> io::Result<i32> {
         published: launch.published.iter().map(AsRawFd::as_raw_fd).collect(),
         host: host.as_raw_fd(),
         group: group.as_ref().map(|(lab, _)| lab.as_raw_fd()),
+        outpost: outpost.as_ref().map(|(_, (ours, _))| ours.numbers()),
     };
     let fd = handover.pass()?;
     point!("watcher: plan written")?;
-    let places = dir.places();
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    let (pid, pidfd) = match clone(places.user.is_some())? {
+    let kind = match (one_user, &outpost) {
+        (false, _) => Kind::Root,
+        (true, None) => Kind::User,
+        (true, Some(_)) => Kind::UserOnHost,
+    };
+    let (pid, pidfd) = match clone(kind)? {
         Side::Child => {
-            if places.user.is_some() {
+            if one_user {
                 user::map(uid, gid)?;
                 user::keep_capabilities()?;
             }
             point!("supervisor: cloned")?;
+            if let Some((out, (_, line))) = &outpost {
+                leave_outpost(out, line, log)?;
+            }
             return Err(execute(fd, log.try_clone()?.into(), places));
         }
         Side::Parent { pid, pidfd } => (pid, pidfd),
@@ -285,6 +300,19 @@ fn make_group(plan: &mut Plan, dir: &RunDir) -> Option<(Cgroup, Cgroup)> {
         plan.notes.extend(without);
     }
     made.ok()
+}
+
+/// Leaves the host's network, and a process there that starts passt when it is asked by `line`.
+fn leave_outpost(out: &WayOut, line: &UnixStream, log: &File) -> io::Result<()> {
+    match fork()? {
+        ForkResult::Parent { .. } => leave_network(),
+        ForkResult::Child => {
+            detach(log)?;
+            let Err(error) = outpost::stay(line, |fd| out.argv(fd), out.user, &WayOut::cell());
+            // The lab has gone, or what was to be passt could not be executed.
+            outpost::end(&error)
+        }
+    }
 }
 
 /// Becomes the supervisor; returns only when that fails.

@@ -51,6 +51,7 @@ use crate::journal::Journal;
 use crate::kernel::cgroup::Cgroup;
 use crate::kernel::mount;
 use crate::kernel::net::Network;
+use crate::kernel::outpost::Outpost;
 use crate::kernel::process::{adopt, allow_all_descriptors, kill_all};
 use crate::kernel::reaper::Reaper;
 use crate::node::power::Host;
@@ -163,8 +164,10 @@ fn take_over(
         published,
         host,
         group,
+        outpost,
         ..
     } = handover;
+    let outpost = outpost.map(Outpost::found).transpose()?;
     let stages = Stages::follow(journal);
     plan.lab.nodes.iter().for_each(|node| stages.add(node));
     let group = group.map(adopt).transpose()?.map(Cgroup::of);
@@ -187,6 +190,7 @@ fn take_over(
             plan.lab.name.clone(),
             Outside {
                 host: Rc::new(adopt(host)?),
+                outpost: outpost.map(Rc::new),
                 journal: journal.clone(),
                 reaper: reaper.clone(),
             },

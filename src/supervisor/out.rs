@@ -13,7 +13,6 @@ use ipnet::Ipv4Net;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
-use crate::cell::Cell;
 use crate::faultpoint::{moment, point};
 use crate::host::routes;
 use crate::journal::Journal;
@@ -21,13 +20,13 @@ use crate::kernel::hostlink;
 use crate::kernel::netlink::Addresses;
 use crate::kernel::netns;
 use crate::kernel::nft::{self, OwnTable};
+use crate::kernel::outpost::Outpost;
 use crate::kernel::process::{self, Confine, Spawn};
 use crate::kernel::pump::pump;
-use crate::kernel::reaper::Reaper;
+use crate::kernel::reaper::{Child, Reaper};
 use crate::kernel::tap;
 use crate::lab::{LinkName, Name};
 use crate::lines::Lines;
-use crate::plan::WAY_OUT_USER;
 use crate::ways::{By, WayOut};
 
 /// passt that ends is started again after this, and twice as long each time.
@@ -39,8 +38,10 @@ const WORKED: Duration = Duration::from_secs(60);
 /// What a way out needs.
 #[derive(Clone)]
 pub struct Outside {
-    /// The host's network namespace.
+    /// The host's network namespace, which only root's labs may enter.
     pub host: Rc<OwnedFd>,
+    /// Who is there for a user's lab, if it has a way out.
+    pub outpost: Option<Rc<Outpost>>,
     /// Who is told.
     pub journal: Journal,
     /// Who reaps.
@@ -52,18 +53,22 @@ pub struct Outside {
 /// # Errors
 /// What the kernel says.
 pub fn open(way: &WayOut, outside: &Outside) -> io::Result<()> {
-    let watch = Addresses::watch(netns::inside(outside.host.as_fd(), Addresses::open)?)?;
+    let watch = match &outside.outpost {
+        Some(outpost) => outpost.addresses()?,
+        None => netns::inside(outside.host.as_fd(), Addresses::open)?,
+    };
+    let watch = Addresses::watch(watch)?;
     point!("nat: host's addresses watched")?;
     let hidden = own_addresses(outside)?;
     // The rules first: nobody goes out without them.
     let table = OwnTable::add(way.rules(&hidden))?;
     point!("nat: lab's rules made")?;
     let (gateway, own) = way.addresses();
-    if let By::Passt(binary) = &way.by {
+    if let By::Passt(_) = way.by {
         let device = tap::open(&LinkName::out())?;
         point!("nat: device opened")?;
         hostlink::furnish_out(&LinkName::out(), own, gateway)?;
-        spawn_local(carry(binary.clone(), way.clone(), device, outside.clone()));
+        spawn_local(carry(way.clone(), device, outside.clone()));
     } else {
         hostlink::furnish_out(&LinkName::out(), own, gateway)?;
     }
@@ -74,7 +79,10 @@ pub fn open(way: &WayOut, outside: &Outside) -> io::Result<()> {
 
 /// The addresses of the host itself.
 fn own_addresses(outside: &Outside) -> io::Result<Vec<Ipv4Net>> {
-    let routes = netns::inside(outside.host.as_fd(), routes::list)?;
+    let routes = match &outside.outpost {
+        Some(outpost) => routes::list_by(outpost.routes())?,
+        None => netns::inside(outside.host.as_fd(), routes::list)?,
+    };
     let own = routes.into_iter().filter(routes::Route::is_own);
     Ok(own.map(|route| route.to).collect())
 }
@@ -112,12 +120,12 @@ fn note_obstacles(way: &WayOut, outside: &Outside) {
 }
 
 /// Keeps passt running, and carries frames between it and the fabric's device.
-async fn carry(binary: std::path::PathBuf, way: WayOut, device: File, outside: Outside) {
+async fn carry(way: WayOut, device: File, outside: Outside) {
     let mut again = AGAIN_AFTER;
     let fabric = Name::new("fabric").expect("this is a name");
     loop {
         let began = Instant::now();
-        let how = match start(&binary, &way, &device, &outside, &fabric) {
+        let how = match start(&way, &device, &outside, &fabric) {
             Ok(mut child) => child.wait().await.to_string(),
             Err(error) => format!("cannot be started: {error}"),
         };
@@ -132,32 +140,25 @@ async fn carry(binary: std::path::PathBuf, way: WayOut, device: File, outside: O
     }
 }
 
-fn start(
-    binary: &Path,
-    way: &WayOut,
-    device: &File,
-    outside: &Outside,
-    fabric: &Name,
-) -> io::Result<crate::kernel::reaper::Child> {
+fn start(way: &WayOut, device: &File, outside: &Outside, fabric: &Name) -> io::Result<Child> {
     let (ours, passts) = UnixStream::pair()?;
     point!("nat: passt is about to start")?;
-    let mut argv = vec![binary.display().to_string()];
-    argv.extend(way.arguments(passts.as_raw_fd()));
-    let spawned = process::spawn(&Spawn {
-        argv: &argv,
-        env: &[],
-        folder: Path::new("/"),
-        netns: outside.host.as_fd(),
-        user: Some(WAY_OUT_USER),
-        groups: &[],
-        caps: &[],
-        inherit: &[passts.as_raw_fd()],
-        cell: Some(&Cell {
-            mounts: true,
-            ..Cell::default()
-        }),
-        confine: &Confine::default(),
-    })?;
+    let fd = passts.as_raw_fd();
+    let spawned = match &outside.outpost {
+        Some(outpost) => outpost.start(passts)?,
+        None => process::spawn(&Spawn {
+            argv: &way.argv(fd),
+            env: &[],
+            folder: Path::new("/"),
+            netns: Some(outside.host.as_fd()),
+            user: Some(way.user),
+            groups: &[],
+            caps: &[],
+            inherit: &[fd],
+            cell: Some(&WayOut::cell()),
+            confine: &Confine::default(),
+        })?,
+    };
     let child = outside.reaper.expect(spawned.pid);
     moment!("nat: passt started");
     for pipe in [spawned.stdout, spawned.stderr] {

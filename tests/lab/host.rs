@@ -261,6 +261,14 @@ impl Host {
         }
     }
 
+    /// The user who runs nsplay here; none for root.
+    pub fn user(&self) -> Option<u32> {
+        match self.caller {
+            Caller::Root => None,
+            Caller::User(uid) | Caller::InRootsPlace(uid) => Some(uid),
+        }
+    }
+
     /// The current folder of commands.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -1,12 +1,16 @@
 //! The way out of a lab, which it has only if its file says so.
 
 use crate::host::Host;
-use crate::ways::{inside, network, with_uplink};
+use crate::ways::{connected, inside, network, with_uplink};
 
 /// A host with an uplink, and servers: one on the far side, one on the host, and one at the
 /// address where clouds keep what is nobody's business.
 fn with_servers() -> Host {
-    let host = with_uplink();
+    furnished(with_uplink())
+}
+
+/// The host, with these servers.
+fn furnished(host: Host) -> Host {
     host.write("far/index.html", "far away\n");
     host.write(
         "resolv.conf",
@@ -96,8 +100,9 @@ fn passt_lets_a_lab_out_without_a_trace_on_the_host_and_never_to_the_host() {
 
     let passt = host.process("/usr/bin/passt");
     let status = host.shell(&format!("cat /proc/{passt}/status")).ok().out;
+    let uid = host.user().unwrap_or(61183);
     for line in [
-        "Uid:\t61183",
+        &format!("Uid:\t{uid}"),
         "CapEff:\t0000000000000000",
         "NoNewPrivs:\t1",
         "Seccomp:\t2",
@@ -111,6 +116,51 @@ fn passt_lets_a_lab_out_without_a_trace_on_the_host_and_never_to_the_host() {
     host.nsplay(&["down"]).ok();
     host.is_as_before(&before);
     host.nsplay(&["up", "-d"]).ok();
+    kill(&host);
+    host.nsplay(&["down"]).ok();
+    host.is_as_before(&before);
+}
+
+#[test]
+fn a_users_lab_gets_out_by_passt_without_root_and_never_to_the_host() {
+    let host = furnished(connected(Host::of_user()));
+    let (before, alone) = (host.inventory(), network(&host));
+    host.write("nsplay.toml", &LAB.replace("nat = true", ""));
+    host.nsplay(&["up", "-d"]).ok();
+    assert!(!reaches(&host, "web", "203.0.113.1"), "without nat");
+    host.nsplay(&["down"]).ok();
+
+    host.write("nsplay.toml", LAB);
+    host.nsplay(&["up", "-d"]).ok();
+    assert_eq!(network(&host), alone);
+    host.until("the lab gets out", || reaches(&host, "web", "203.0.113.1"));
+    for address in ["203.0.113.2:7777", "169.254.169.254"] {
+        assert!(!reaches(&host, "web", address), "{address}");
+    }
+    // It keeps up with the host's addresses, though it may not enter the host's network.
+    host.shell("ip address add 198.51.100.7/32 dev lo").ok();
+    host.until("the new address is shut", || {
+        let rules = inside(&host, "fabric", "nft list table ip nsplay").out;
+        rules.contains("ip daddr 198.51.100.7 drop")
+    });
+    host.shell("ip address del 198.51.100.7/32 dev lo").ok();
+
+    let passt = host.process("/usr/bin/passt");
+    let status = host.shell(&format!("cat /proc/{passt}/status")).ok().out;
+    for line in [
+        &format!("Uid:\t{}", host.user().unwrap()),
+        "CapEff:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+    ] {
+        assert!(status.contains(line), "{status}");
+    }
+    let root = host.shell(&format!("ls -A /proc/{passt}/root/")).ok().out;
+    assert_eq!(root, "", "passt sees files");
+    host.shell(&format!("kill -9 {passt}")).ok();
+    host.until("another passt carries", || {
+        reaches(&host, "web", "203.0.113.1")
+    });
     kill(&host);
     host.nsplay(&["down"]).ok();
     host.is_as_before(&before);

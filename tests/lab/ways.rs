@@ -7,7 +7,11 @@ const LAB: &str = "[node.node1]\npower = \"off\"\n";
 
 /// A host with an uplink, `up0`, to a host `far` at 203.0.113.1.
 pub fn with_uplink() -> Host {
-    let host = Host::new();
+    connected(Host::new())
+}
+
+/// The same host, with an uplink.
+pub fn connected(host: Host) -> Host {
     host.shell(
         "set -e
          ip netns add far
@@ -28,10 +32,7 @@ pub fn with_uplink() -> Host {
 
 /// Runs a command inside a member's network.
 pub fn inside(host: &Host, member: &str, command: &str) -> Ran {
-    host.shell(&format!(
-        "{} exec {member} -- {command}",
-        env!("CARGO_BIN_EXE_nsplay")
-    ))
+    host.nsplay(&["exec", member, "--", "sh", "-c", command])
 }
 
 /// Links, addresses, routes and rules of the host.

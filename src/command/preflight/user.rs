@@ -10,7 +10,6 @@ use crate::error::Problem;
 use crate::host::tools::Tools;
 use crate::kernel::user::{self, Forbidden, Step};
 use crate::lab::Lab;
-use crate::lab::network::Nat;
 
 /// The device that a TAP is made with.
 const TUN: &str = "/dev/net/tun";
@@ -160,22 +159,14 @@ pub fn beyond(lab: &Lab, tools: &Tools) -> Vec<Problem> {
             });
         }
     }
-    for network in lab.networks() {
-        for (asks, what) in [
-            (network.attach, "attach = true changes"),
-            (network.nat != Nat::Off, "`nat` enters"),
-        ] {
-            if !asks {
-                continue;
-            }
-            problems.push(Problem {
-                message: format!(
-                    "network `{}`: {what} the host's network, which only root may",
-                    network.name
-                ),
-                hint: Some(sudo.to_owned()),
-            });
-        }
+    for network in lab.networks().filter(|network| network.attach) {
+        problems.push(Problem {
+            message: format!(
+                "network `{}`: attach = true changes the host's network, which only root may",
+                network.name
+            ),
+            hint: Some(sudo.to_owned()),
+        });
     }
     problems
 }
