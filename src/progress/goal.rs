@@ -65,12 +65,24 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, String> {
         match Regex::new(&text) {
             Ok(_) => Ok(Self(text)),
-            // The last line of what it says is the reason, the others are a picture of the place.
-            Err(error) => {
-                let text = error.to_string();
-                Err(text.lines().last().unwrap_or_default().trim().to_owned())
-            }
+            Err(error) => Err(reason(&error.to_string())),
         }
+    }
+}
+
+/// What is wrong with an expression, and at which character.
+///
+/// The last line of what the crate says is the reason; the one before marks the place with `^`, below
+/// the expression, which is indented by four.
+fn reason(text: &str) -> String {
+    let mut lines = text.lines().rev();
+    let reason = lines.next().unwrap_or_default();
+    let reason = reason.strip_prefix("error: ").unwrap_or(reason).trim();
+    let marked = lines.next().unwrap_or_default();
+    let is_mark = marked.contains('^') && marked.chars().all(|c| matches!(c, ' ' | '^'));
+    match marked.find('^').and_then(|column| column.checked_sub(3)) {
+        Some(place) if is_mark => format!("{reason}, at character {place}"),
+        Some(_) | None => reason.to_owned(),
     }
 }
 
@@ -190,7 +202,11 @@ mod tests {
             ("log=", "follows the `=`"),
             (
                 "log=(",
-                "`(` is no regular expression: error: unclosed group",
+                "`(` is no regular expression: unclosed group, at character 1",
+            ),
+            (
+                "screen=ö+ [a",
+                "`ö+ [a` is no regular expression: unclosed character class, at character 4",
             ),
         ] {
             let error = text.parse::<Goal>().unwrap_err();

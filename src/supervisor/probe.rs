@@ -112,7 +112,12 @@ pub(super) async fn get(at: SocketAddrV4, path: &str) -> io::Result<()> {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await?;
     if !answer.starts_with(b"HTTP/1.") || !matches!(answer[9], b'2' | b'3') {
-        return Err(io::ErrorKind::InvalidData.into());
+        let said = String::from_utf8_lossy(&answer);
+        let said = match said.starts_with("HTTP/1.") {
+            true => format!("it answers {}", said.get(9..).unwrap_or_default()),
+            false => "what answers does not speak HTTP".to_owned(),
+        };
+        return Err(io::Error::new(io::ErrorKind::InvalidData, said));
     }
     // A server complains when the rest is not taken; one that never ends it has answered all the same.
     let mut nowhere = tokio::io::sink();

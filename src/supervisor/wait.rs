@@ -1,5 +1,6 @@
 //! Waits for what a client wants to come about.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -62,17 +63,18 @@ pub async fn wait(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) ->
     if nodes.is_empty() && goal_of_nodes {
         return Err(Vain::Unknown("the lab has no node".to_owned()));
     }
+    let asked = Asked::default();
     let came = async {
         match goal {
             Goal::Stage(stage) => return stage_of(desk, &nodes, *stage).await,
             Goal::Healthy => healthy(desk, &nodes, named).await,
             Goal::Http(Page { at, path }) => {
                 let whom = Whom::find(desk, &at.host)?;
-                until(ASK_EVERY, || get(desk, &whom, at.port, path)).await;
+                asked.until(|| get(desk, &whom, at.port, path)).await;
             }
             Goal::Tcp(at) => {
                 let whom = Whom::find(desk, &at.host)?;
-                until(ASK_EVERY, || connects(desk, &whom, at.port)).await;
+                asked.until(|| connects(desk, &whom, at.port)).await;
             }
             Goal::Log(pattern) => {
                 let only = if named { &nodes[..] } else { &[] };
@@ -89,12 +91,12 @@ pub async fn wait(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) ->
     };
     match timeout(within, came).await {
         Ok(came) => came,
-        Err(_) => Err(Vain::Late(late(desk, &nodes, goal, within).await)),
+        Err(_) => Err(Vain::Late(late(desk, &nodes, goal, within, &asked).await)),
     }
 }
 
 /// What is said when it was too long.
-async fn late(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) -> String {
+async fn late(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration, asked: &Asked) -> String {
     let within = within.as_secs_f64();
     match goal {
         Goal::Stage(stage) => {
@@ -116,12 +118,16 @@ async fn late(desk: &Desk, nodes: &[Name], goal: &Goal, within: Duration) -> Str
             let told = ill(desk, nodes, !nodes.is_empty());
             format!("not healthy within {within} s: {}", told.join(", "))
         }
-        Goal::Screen(_) => {
+        Goal::Screen(_) | Goal::Log(_) => {
             let reasons = reasons(desk, &nodes.iter().collect::<Vec<_>>()).await;
             format!("no {goal} within {within} s{reasons}")
         }
-        Goal::Http(_) | Goal::Tcp(_) | Goal::Log(_) => {
-            format!("no {goal} within {within} s")
+        Goal::Http(Page { at, .. }) | Goal::Tcp(at) => {
+            let plan = desk.lab.plan();
+            let all = plan.lab.nodes.iter().map(|node| &node.name);
+            let node: Vec<_> = all.filter(|node| node.as_str() == at.host).collect();
+            let reasons = reasons(desk, &node).await;
+            format!("no {goal} within {within} s{}{reasons}", asked.last())
         }
     }
 }
@@ -212,6 +218,32 @@ fn ill(desk: &Desk, nodes: &[Name], named: bool) -> Vec<String> {
     ill.collect()
 }
 
+/// What came of asking a page or a port, the last time.
+#[derive(Default)]
+struct Asked(RefCell<Option<String>>);
+
+impl Asked {
+    /// Asks again and again until there is an answer.
+    async fn until<F: Future<Output = io::Result<()>>>(&self, ask: impl Fn() -> F) {
+        loop {
+            let said = match timeout(ANSWER_WITHIN, ask()).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {} s", ANSWER_WITHIN.as_secs()),
+            };
+            self.0.replace(Some(said));
+            sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// That, as the end of a sentence.
+    fn last(&self) -> String {
+        let last = self.0.borrow();
+        last.as_ref()
+            .map_or_else(String::new, |said| format!(": {said}"))
+    }
+}
+
 /// Asks again and again until the answer is yes.
 async fn until<F: Future<Output = bool>>(pause: Duration, ask: impl Fn() -> F) {
     while !timeout(ANSWER_WITHIN, ask()).await.unwrap_or(false) {
@@ -287,27 +319,26 @@ impl Whom {
         })
     }
 
-    fn address(&self, desk: &Desk) -> Option<Ipv4Addr> {
+    fn address(&self, desk: &Desk) -> io::Result<Ipv4Addr> {
         match self {
-            Self::At(address) => Some(*address),
-            Self::Node(node) => desk.lab.0.stages.boot(node)?.address,
+            Self::At(address) => Ok(*address),
+            Self::Node(node) => {
+                let boot = desk.lab.0.stages.boot(node);
+                let address = boot.and_then(|boot| boot.address);
+                address.ok_or_else(|| io::Error::other(format!("{node} has no address yet")))
+            }
         }
     }
 }
 
-async fn get(desk: &Desk, whom: &Whom, port: u16, path: &str) -> bool {
-    let Some(address) = whom.address(desk) else {
-        return false;
-    };
-    let at = SocketAddrV4::new(address, port);
-    probe::get(at, path).await.is_ok()
+async fn get(desk: &Desk, whom: &Whom, port: u16, path: &str) -> io::Result<()> {
+    let at = SocketAddrV4::new(whom.address(desk)?, port);
+    probe::get(at, path).await
 }
 
-async fn connects(desk: &Desk, whom: &Whom, port: u16) -> bool {
-    let Some(address) = whom.address(desk) else {
-        return false;
-    };
-    TcpStream::connect((address, port)).await.is_ok()
+async fn connects(desk: &Desk, whom: &Whom, port: u16) -> io::Result<()> {
+    let address = whom.address(desk)?;
+    TcpStream::connect((address, port)).await.map(drop)
 }
 
 fn compiled(pattern: Result<Regex, regex::Error>) -> Result<Regex, Vain> {

@@ -128,18 +128,49 @@ fn what_is_waited_for_is_asked_from_inside_the_lab() {
         (
             &["--for", "http=web/none", "--timeout", "0.3"][..],
             1,
-            "error: no http=http://web:80/none within 0.3 s",
+            "error: no http=http://web:80/none within 0.3 s: it answers 404",
         ),
         (
             &["--for", "tcp=web:81", "--timeout", "0.3"],
             1,
-            "no tcp=web:81 within",
+            "no tcp=web:81 within 0.3 s: Connection refused",
+        ),
+        (
+            &["--for", "tcp=node1:22", "--timeout", "0.3"],
+            1,
+            "s: node1 has no address yet\nnode1 has not been switched on",
+        ),
+        (
+            &["--for", "userland", "--timeout", "0.3"],
+            1,
+            "no `userland` within 0.3 s: node1 stands at off\nnode1 has not been switched on",
+        ),
+        (
+            &["node1", "--for", "screen=login", "--timeout", "0.3"],
+            1,
+            "no screen=login within 0.3 s\nnode1 has not been switched on",
         ),
         (
             &["--for", "log=nobody says so", "--timeout", "0.3"],
             1,
-            "no log=",
+            "no log=nobody says so within 0.3 s\nnode1 has not been switched on",
         ),
+        (
+            &["--for", "log=ab(c"],
+            2,
+            "`ab(c` is no regular expression: unclosed group, at character 3",
+        ),
+        (
+            &["--for", "screen=[z-a]"],
+            2,
+            "invalid character class range",
+        ),
+        (
+            &["--for", "http=web:port/"],
+            2,
+            "`web:port/` is no URL; http=http://web/boot.ipxe names one",
+        ),
+        (&["--for", "tcp=web"], 2, "`web` is no HOST:PORT"),
         (
             &["node1", "--for", "healthy", "--timeout", "0.3"],
             1,
