@@ -36,6 +36,12 @@ pub const BIOS_FILE: &str = "undionly.kpxe";
 /// The same for 64-bit UEFI.
 pub const UEFI_FILE: &str = "snponly.efi";
 
+/// How many files are sent at once over TFTP.
+///
+/// A client that never acknowledges has a place for half a minute (2.90), and as many requests as
+/// this wait in the socket: fewer places would keep others waiting for several times as long.
+const TRANSFERS: u16 = 300;
+
 /// The folder that is served over TFTP.
 #[must_use]
 pub fn root(dhcp: &Dhcp) -> PathBuf {
@@ -177,6 +183,7 @@ fn config(lab: &Lab, dhcp: &Dhcp, dir: &Path, on: On) -> Result<Config, DnsmasqE
             OptionValue::Addresses(vec![network.gateway]),
         )?)
         .with(Directive::EnableTftp(None))
+        .with(Directive::TftpMax(TRANSFERS))
         .with(TftpRoot::from(path(&root(dhcp))?))
         .with_all(boot(lab, dhcp, on.scripts)?);
     if network.mtu != ETHERNET_MTU {

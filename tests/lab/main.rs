@@ -43,6 +43,7 @@ mod served;
 mod services;
 mod sessions;
 mod shell;
+mod soak;
 mod stages;
 mod sweep;
 mod terminal;

@@ -9,8 +9,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use crate::host::Host;
 
-const DHCP: &str = "192.168.25.2:67";
-const TFTP: &str = "192.168.25.2:69";
+pub const DHCP: &str = "192.168.25.2:67";
+pub const TFTP: &str = "192.168.25.2:69";
 
 /// QEMU shows its firmware, and no guest.
 const LAB: &str = "ssh = false\n[node.node1]\nboot = [\"disk\"]\n";
@@ -38,12 +38,12 @@ pub fn read_request(file: &str) -> Vec<u8> {
 }
 
 /// What a client of RFB 3.8 says until it has asked for the screen (RFC 6143, section 7).
-const VIEWER: &[u8] = b"RFB 003.008\n\x01\x01\
+pub const VIEWER: &[u8] = b"RFB 003.008\n\x01\x01\
     \x02\0\0\x01\0\0\0\0\
     \x03\0\0\0\0\0\0\x08\0\x08";
 
 /// The same with bytes that are others, missing, too many, or there twice.
-fn spoilt(good: &[u8], dice: &mut TestRng) -> Vec<u8> {
+pub fn spoilt(good: &[u8], dice: &mut TestRng) -> Vec<u8> {
     let mut packet = good.to_vec();
     for _ in 0..=dice.next_u32() % 4 {
         let at = dice.next_u32() as usize % packet.len().max(1);
@@ -67,7 +67,7 @@ fn spoilt(good: &[u8], dice: &mut TestRng) -> Vec<u8> {
 }
 
 /// Shows a viewer's words to QEMU, and returns all that it says to it.
-fn shows(words: &[u8]) -> io::Result<Vec<u8>> {
+pub fn shows(words: &[u8]) -> io::Result<Vec<u8>> {
     let mut viewer = TcpStream::connect("127.0.0.1:5901")?;
     viewer.set_read_timeout(Some(PATIENCE))?;
     let mut said = Vec::new();
@@ -80,7 +80,7 @@ fn shows(words: &[u8]) -> io::Result<Vec<u8>> {
 
 /// All three answer.
 #[track_caller]
-fn serve(host: &Host, supervisor: u32) {
+pub fn serve(host: &Host, supervisor: u32) {
     let offer = host.in_network_of(supervisor, || {
         let socket = UdpSocket::bind("192.168.25.1:67")?;
         socket.set_read_timeout(Some(PATIENCE))?;
