@@ -3,20 +3,22 @@
 
 use std::fs::{self, OpenOptions};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use super::versions;
+use crate::error::Problem;
+use crate::host;
 use crate::host::cgroups::Cgroups;
 use crate::host::packages::{Manager, Need};
-use crate::host::programs::{Finder, Host};
+use crate::host::places::Places;
+use crate::host::programs::Finder;
 use crate::host::sockets::owner_of;
 use crate::host::tools::IMAGE;
 use crate::kernel::kvm::{self, Verdict};
 use crate::kernel::{links, nft};
-use crate::lab::{HttpServer, NicModel};
-use crate::rundir::STATE;
+use crate::lab::{HttpServer, NicModel, unprivileged};
 
 /// All that is judged.
 #[derive(Clone, Debug)]
@@ -27,8 +29,8 @@ pub struct Facts {
     pub kernel: (String, String),
     /// The user is root.
     pub root: bool,
-    /// Root's capabilities are there: CAP_SYS_ADMIN and CAP_NET_ADMIN.
-    pub capable: bool,
+    /// Why who asks can make no lab at all, if so.
+    pub forbidden: Option<Problem>,
     /// The namespaces that the kernel has, of those that a lab needs.
     pub namespaces: Vec<&'static str>,
     /// Parts of the kernel.
@@ -43,6 +45,8 @@ pub struct Facts {
     pub apparmor_restricts: bool,
     /// `user.max_user_namespaces`.
     pub user_namespaces: Option<u64>,
+    /// `kernel.unprivileged_userns_clone` is there and off, as on older Debians.
+    pub users_refused: bool,
     /// Programs and files that labs use.
     pub programs: Vec<Program>,
     /// The package manager.
@@ -96,7 +100,9 @@ pub struct Port {
 #[derive(Clone, Debug)]
 pub struct Folder {
     /// It.
-    pub path: &'static str,
+    pub path: PathBuf,
+    /// It holds no disks of nodes.
+    pub transient: bool,
     /// Bytes that are free; none where that cannot be told.
     pub free: Option<u64>,
     /// It can only be read.
@@ -104,17 +110,18 @@ pub struct Folder {
 }
 
 impl Facts {
-    /// Looks at this host.
+    /// Looks at this host, on which who asks may make labs unless they are `forbidden`.
     #[must_use]
-    pub fn gather() -> Self {
+    pub fn gather(forbidden: Option<Problem>) -> Self {
         let finder = Finder::from_env();
-        let root = nix::unistd::geteuid().is_root();
-        let capable = root && capable();
+        let places = Places::of_caller();
+        let root = places.user.is_none();
+        let capable = root && forbidden.is_none();
         Self {
             system: system(),
             kernel: kernel(),
             root,
-            capable,
+            forbidden,
             namespaces: ["net", "mnt", "pid", "ipc", "uts"]
                 .into_iter()
                 .filter(|kind| Path::new("/proc/self/ns").join(kind).exists())
@@ -126,14 +133,18 @@ impl Facts {
             apparmor_restricts: number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
                 == Some(1),
             user_namespaces: number("/proc/sys/user/max_user_namespaces"),
-            programs: programs(&finder),
+            users_refused: number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0),
+            programs: programs(&finder, root),
             manager: Manager::detect(&finder),
-            image: Path::new(STATE).join(IMAGE).is_dir(),
+            // A user without an image boots the host's.
+            image: [&places.state, &Places::system().state]
+                .iter()
+                .any(|state| state.join(IMAGE).is_dir()),
             ports: [(623, "udp"), (2222, "tcp"), (5901, "tcp")]
                 .into_iter()
                 .map(|(port, protocol)| look_at_port(port, protocol))
                 .collect(),
-            folders: ["/run", "/var/lib"].into_iter().map(folder).collect(),
+            folders: vec![folder(&places.run, true), folder(&places.state, false)],
             ipv6: Path::new("/proc/sys/net/ipv6/conf/default/disable_ipv6").exists(),
             entropy: number("/proc/sys/kernel/random/entropy_avail"),
             cgroups: Cgroups::find(),
@@ -164,17 +175,6 @@ fn kernel() -> (String, String) {
         ),
         Err(_) => Default::default(),
     }
-}
-
-/// Whether root may make namespaces and links, which in a container it often may not.
-fn capable() -> bool {
-    /// Bits of capabilities(7).
-    const NET_ADMIN: u64 = 1 << 12;
-    const SYS_ADMIN: u64 = 1 << 21;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let bits = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-    bits.is_some_and(|bits| bits & (NET_ADMIN | SYS_ADMIN) == NET_ADMIN | SYS_ADMIN)
 }
 
 /// Root tries; others look for the modules.
@@ -245,8 +245,8 @@ fn processor() -> Option<&'static str> {
     }
 }
 
-fn programs(finder: &Finder) -> Vec<Program> {
-    [
+fn programs(finder: &Finder, root: bool) -> Vec<Program> {
+    let needs = [
         Need::Qemu,
         Need::IpmiSim,
         Need::Dnsmasq,
@@ -256,39 +256,24 @@ fn programs(finder: &Finder) -> Vec<Program> {
         Need::IpxeBios,
         Need::IpxeUefi,
         Need::Ovmf,
-    ]
-    .into_iter()
-    .map(|need| Program {
-        need,
-        there: need.is_met(finder),
-        version: version(need, finder),
-    })
-    .collect()
+        Need::OvmfSecure,
+        Need::QemuImg,
+        Need::Swtpm,
+    ];
+    // Only root's labs have a way out.
+    let needs = needs.into_iter().chain(root.then_some(Need::Passt));
+    needs
+        .map(|need| Program {
+            need,
+            there: need.is_met(finder),
+            version: versions::of(need, finder),
+        })
+        .collect()
 }
 
-/// What a program says of its version, where it has a word for that.
-fn version(need: Need, finder: &Finder) -> Option<String> {
-    let option = match need {
-        Need::Qemu | Need::Dnsmasq => "--version",
-        Need::Sshd => "-V",
-        _ => return None,
-    };
-    let program = Host::program(finder, &need.to_string())?;
-    let said = Command::new(program)
-        .arg(option)
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    let text = [said.stdout, said.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let begins = |word: &&str| {
-        word.starts_with(|c: char| c.is_ascii_digit()) || word.starts_with("OpenSSH_")
-    };
-    let word = text.split_ascii_whitespace().find(begins)?;
-    Some(word.trim_end_matches(',').to_owned())
-}
-
+/// Looks at a port of the default lab, or at the one that a user gets in its place.
 fn look_at_port(port: u16, protocol: &'static str) -> Port {
+    let port = unprivileged::port(port, host::unprivileged::first()).unwrap_or(port);
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let bound = match protocol {
         "udp" => UdpSocket::bind(address).map(drop),
@@ -299,7 +284,7 @@ fn look_at_port(port: u16, protocol: &'static str) -> Port {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             Some(owner().unwrap_or_else(|| "another process".to_owned()))
         }
-        // Others than root may not bind it, but see who has.
+        // Who may not bind it sees who has.
         Err(_) => owner(),
         Ok(()) => None,
     };
@@ -310,15 +295,19 @@ fn look_at_port(port: u16, protocol: &'static str) -> Port {
     }
 }
 
-fn folder(path: &'static str) -> Folder {
-    let found = statvfs(path).ok();
+/// Looks at the nearest folder that is there, on the way to `path`.
+fn folder(path: &Path, transient: bool) -> Folder {
+    let there = path.ancestors().find(|folder| folder.is_dir());
+    let path = there.unwrap_or(path).to_owned();
+    let found = statvfs(&path).ok();
     Folder {
-        path,
+        transient,
         free: found.map(|found| {
             found
                 .blocks_available()
                 .saturating_mul(found.fragment_size())
         }),
         read_only: found.is_some_and(|found| found.flags().contains(FsFlags::ST_RDONLY)),
+        path,
     }
 }

@@ -1,5 +1,6 @@
 //! What is made of the facts.
 
+use super::versions::{numbers, unfit};
 use super::{Facts, Finding, Level, Mend};
 use crate::host::cgroups::{CONTROLLERS, Cgroups, DELEGATE};
 use crate::host::packages::{Manager, Need};
@@ -7,10 +8,15 @@ use crate::kernel::kvm::Verdict;
 use crate::ui;
 
 /// The oldest kernel that has all that a lab uses.
-const OLDEST: (u32, u32) = (5, 11);
+const OLDEST: [u32; 3] = [5, 11, 0];
 
 /// A table that belongs to a process ends with it; without that `nat` would leave one behind.
-const TABLES_HAVE_OWNERS: (u32, u32) = (5, 12);
+const TABLES_HAVE_OWNERS: [u32; 3] = [5, 12, 0];
+
+/// What needs root, by its first word.
+const ROOTS: [&str; 9] = [
+    "apt-get", "dnf", "pacman", "apk", "zypper", "modprobe", "sysctl", "usermod", "chmod",
+];
 
 /// A node's disk grows as its guest writes to it; less is soon full.
 const ROOM: u64 = 2 << 30;
@@ -32,6 +38,15 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     findings.push(entropy(facts));
     findings.push(user_namespaces(facts));
     findings.push(cgroups(facts));
+    if !facts.root {
+        let mends = findings.iter_mut().filter_map(|f| f.mend.as_mut());
+        for mend in mends {
+            let first = mend.command.split(' ').next().unwrap_or_default();
+            if ROOTS.contains(&first) {
+                mend.command.insert_str(0, "sudo ");
+            }
+        }
+    }
     findings
 }
 
@@ -56,6 +71,17 @@ impl Finding {
         self.mend = Some(Mend {
             command: command.into(),
             automatic: true,
+            package: None,
+        });
+        self
+    }
+
+    /// By installing a package, or a newer one.
+    fn by_package(mut self, manager: Manager, package: &'static str) -> Self {
+        self.mend = Some(Mend {
+            command: install(manager, &[package]),
+            automatic: true,
+            package: Some((manager, package)),
         });
         self
     }
@@ -65,6 +91,7 @@ impl Finding {
         self.mend = Some(Mend {
             command: command.into(),
             automatic: false,
+            package: None,
         });
         self
     }
@@ -73,36 +100,40 @@ impl Finding {
 fn kernel(facts: &Facts) -> Finding {
     let (release, machine) = &facts.kernel;
     let finding = ok("kernel", format!("{release}, {machine}, {}", facts.system));
-    let (major, minor) = OLDEST;
+    let [major, minor, _] = OLDEST;
     if machine != "x86_64" {
         return finding.but(Level::Missing, "nsplay runs on x86-64");
     }
-    if version(release) < OLDEST {
+    if numbers(release) < OLDEST {
         return finding.but(Level::Missing, format!("labs need Linux {major}.{minor}"));
     }
     finding
 }
 
-/// The first two numbers of `uname -r`.
-fn version(release: &str) -> (u32, u32) {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut next = || numbers.next().and_then(|number| number.parse().ok());
-    (next().unwrap_or_default(), next().unwrap_or_default())
-}
-
 fn privileges(facts: &Facts) -> Finding {
-    match (facts.root, facts.capable) {
-        (true, true) => ok("privileges", "root"),
-        (true, false) => ok("privileges", "root without CAP_SYS_ADMIN or CAP_NET_ADMIN").but(
-            Level::Missing,
-            "no namespaces or links can be made; in a container it needs --privileged",
-        ),
-        (false, _) => ok("privileges", "not root")
-            .but(
-                Level::Degraded,
-                "labs are made in a user namespace, without `attach`, on unprivileged ports",
-            )
-            .by_hand("sudo nsplay doctor"),
+    let who = if facts.root { "root" } else { "not root" };
+    let problem = match (&facts.forbidden, facts.root) {
+        (None, true) => return ok("privileges", who),
+        (None, false) => {
+            return ok("privileges", who)
+                .but(
+                    Level::Degraded,
+                    "labs are made in a user namespace, without `attach` and `nat`, on \
+                     unprivileged ports",
+                )
+                .by_hand("sudo nsplay doctor");
+        }
+        (Some(problem), _) => problem,
+    };
+    let cost = match &problem.hint {
+        Some(hint) => format!("no lab can be made: {hint}"),
+        None => "no lab can be made".to_owned(),
+    };
+    let finding = ok("privileges", format!("{who}; {}", problem.message));
+    let finding = finding.but(Level::Missing, cost);
+    match facts.root {
+        true => finding,
+        false => finding.by_hand("sudo nsplay doctor"),
     }
 }
 
@@ -128,7 +159,7 @@ fn features(facts: &Facts) -> Vec<Finding> {
             ),
             _ => (Level::Missing, "a lab's network is made of it"),
         };
-        if module == "nf_tables" && version(&facts.kernel.0) < TABLES_HAVE_OWNERS {
+        if module == "nf_tables" && numbers(&facts.kernel.0) < TABLES_HAVE_OWNERS {
             let found = ok(module, "its tables have no owners before Linux 5.12");
             return found.but(level, cost);
         }
@@ -145,11 +176,14 @@ fn features(facts: &Facts) -> Vec<Finding> {
 }
 
 fn tun(facts: &Facts) -> Finding {
-    match &facts.tun {
-        None => ok("/dev/net/tun", "can be opened"),
-        Some(why) => ok("/dev/net/tun", why)
-            .but(Level::Missing, "nodes have no network card")
-            .by("modprobe tun"),
+    let Some(why) = &facts.tun else {
+        return ok("/dev/net/tun", "can be opened");
+    };
+    let finding = ok("/dev/net/tun", why).but(Level::Missing, "nodes have no network card");
+    match why.contains("ermission denied") {
+        // udev has it so: it gives nobody power over the host's network.
+        true => finding.by("chmod 0666 /dev/net/tun"),
+        false => finding.by("modprobe tun"),
     }
 }
 
@@ -164,9 +198,12 @@ fn kvm(facts: &Facts) -> Finding {
         Some(module) if why.contains("there is no /dev/kvm") => {
             finding.by(format!("modprobe {module}"))
         }
-        _ if why.contains("ermission denied") && !facts.root => {
-            finding.by_hand("sudo usermod -aG kvm \"$USER\"")
-        }
+        _ if why.contains("ermission denied") && !facts.root => finding
+            .but(
+                Level::Degraded,
+                format!("{cost}; once you are in its group and have logged in again, KVM is tried"),
+            )
+            .by_hand("usermod -aG kvm \"$USER\""),
         Some(_) | None => finding,
     }
 }
@@ -177,8 +214,21 @@ fn programs(facts: &Facts) -> Vec<Finding> {
             Need::Httpd(_) => "HTTP server".to_owned(),
             need => need.to_string(),
         };
+        let package = facts
+            .manager
+            .and_then(|manager| Some((manager, program.need.package(manager)?)));
+        let by_package = |finding: Finding| match package {
+            Some((manager, package)) => finding.by_package(manager, package),
+            None => finding,
+        };
         if program.there {
-            return ok(what, program.version.as_deref().unwrap_or("there"));
+            let version = program.version.as_deref();
+            let finding = ok(what, version.unwrap_or("there"));
+            return match version.and_then(|version| unfit(program.need, version)) {
+                None => finding,
+                Some(unfit) if unfit.old => by_package(finding.but(unfit.level, unfit.cost)),
+                Some(unfit) => finding.but(unfit.level, unfit.cost),
+            };
         }
         let (level, cost) = match program.need {
             Need::Qemu => (Level::Missing, "no node runs"),
@@ -193,21 +243,26 @@ fn programs(facts: &Facts) -> Vec<Finding> {
             Need::OvmfSecure => (Level::Degraded, "no node with secure_boot = true runs"),
             Need::QemuImg => (Level::Degraded, "no disk lies over an image"),
             Need::Swtpm => (Level::Degraded, "no node with tpm = true runs"),
+            Need::Passt => (
+                Level::Degraded,
+                "`nat` needs a host that forwards packets already",
+            ),
         };
-        let finding = ok(what, "not found").but(level, cost);
-        let package = facts
-            .manager
-            .and_then(|manager| Some((manager, program.need.package(manager)?)));
-        match package {
-            Some((manager, package)) => finding.by(install(manager, package)),
-            None => finding,
-        }
+        let cost = match (facts.manager, package) {
+            (Some(manager), None) => {
+                let manager = manager.program();
+                format!("{cost}; no package of {manager} is known to bring it")
+            }
+            (None, _) | (_, Some(_)) => cost.to_owned(),
+        };
+        by_package(ok(what, "not found").but(level, cost))
     };
     facts.programs.iter().map(of).collect()
 }
 
 /// The command that installs packages without asking.
-pub(super) fn install(manager: Manager, packages: &str) -> String {
+#[must_use]
+pub fn install(manager: Manager, packages: &[&str]) -> String {
     let command = match manager {
         Manager::Apt => "apt-get install -y --no-install-recommends",
         Manager::Dnf => "dnf install -y",
@@ -215,7 +270,7 @@ pub(super) fn install(manager: Manager, packages: &str) -> String {
         Manager::Apk => "apk add",
         Manager::Zypper => "zypper --non-interactive install",
     };
-    format!("{command} {packages}")
+    format!("{command} {}", packages.join(" "))
 }
 
 fn image(facts: &Facts) -> Finding {
@@ -242,7 +297,7 @@ fn port(port: &super::Port) -> Finding {
 }
 
 fn folder(folder: &super::Folder) -> Finding {
-    let what = format!("room in {}", folder.path);
+    let what = format!("room in {}", folder.path.display());
     if folder.read_only {
         return ok(what, "it can only be read").but(Level::Missing, "labs write there");
     }
@@ -254,7 +309,7 @@ fn folder(folder: &super::Folder) -> Finding {
         ..LEAST_ROOM => found
             .but(Level::Missing, "a lab's files have no room")
             .by_hand("nsplay prune --disks"),
-        _ if folder.path != "/run" && free < ROOM => found
+        _ if !folder.transient && free < ROOM => found
             .but(Level::Degraded, "disks of nodes soon have no room")
             .by_hand("nsplay prune --disks"),
         _ => found,
@@ -283,13 +338,14 @@ fn entropy(facts: &Facts) -> Finding {
 
 fn user_namespaces(facts: &Facts) -> Finding {
     let what = "user namespaces";
-    let cost = "`nsplay up` needs root then";
+    let finding = |found| ok(what, found).but(Level::Degraded, "`nsplay up` needs root then");
     match (facts.user_namespaces, facts.apparmor_restricts) {
-        (None | Some(0), _) => ok(what, "none may be made")
-            .but(Level::Degraded, cost)
-            .by_hand("sysctl -w user.max_user_namespaces=10000"),
-        (Some(_), true) => ok(what, "AppArmor keeps them from users")
-            .but(Level::Degraded, cost)
+        (None, _) => finding("the kernel has none"),
+        (Some(0), _) => finding("none may be made by anybody")
+            .by_hand("sysctl -w user.max_user_namespaces=15000"),
+        (Some(_), _) if facts.users_refused => finding("only root may make them")
+            .by_hand("sysctl -w kernel.unprivileged_userns_clone=1"),
+        (Some(_), true) => finding("AppArmor takes a user's capabilities in them")
             .by_hand("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"),
         (Some(_), false) => ok(what, "there"),
     }
@@ -323,203 +379,4 @@ fn cgroups(facts: &Facts) -> Finding {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-
-    use super::super::{Feature, Folder, Port, Program};
-    use super::*;
-
-    /// A host that has everything.
-    fn well() -> Facts {
-        let needs = [Need::Qemu, Need::Dnsmasq, Need::Ovmf];
-        Facts {
-            system: "Debian".to_owned(),
-            kernel: ("6.1.0-56-amd64".to_owned(), "x86_64".to_owned()),
-            root: true,
-            capable: true,
-            namespaces: vec!["net", "mnt", "pid", "ipc", "uts"],
-            features: ["bridge", "veth", "nf_tables", "sch_netem"]
-                .map(|module| Feature {
-                    module,
-                    there: Some(true),
-                })
-                .into(),
-            tun: None,
-            kvm: Verdict::Works,
-            processor: Some("kvm_intel"),
-            apparmor_restricts: false,
-            user_namespaces: Some(1000),
-            programs: needs
-                .map(|need| Program {
-                    need,
-                    there: true,
-                    version: None,
-                })
-                .into(),
-            manager: Some(Manager::Apt),
-            image: true,
-            ports: vec![Port {
-                address: SocketAddr::from(([127, 0, 0, 1], 623)),
-                protocol: "udp",
-                taken_by: None,
-            }],
-            folders: ["/run", "/var/lib"]
-                .map(|path| Folder {
-                    path,
-                    free: Some(10 << 30),
-                    read_only: false,
-                })
-                .into(),
-            ipv6: true,
-            entropy: Some(256),
-            cgroups: Cgroups::In {
-                parent: "/sys/fs/cgroup".into(),
-                controllers: CONTROLLERS.map(str::to_owned).into(),
-            },
-        }
-    }
-
-    /// What is not as it should be.
-    fn told(change: impl FnOnce(&mut Facts)) -> Vec<String> {
-        let mut facts = well();
-        change(&mut facts);
-        let wrong = examine(&facts)
-            .into_iter()
-            .filter(|finding| finding.level != Level::Ok);
-        wrong
-            .map(|finding| {
-                assert!(!finding.cost.is_empty(), "{finding:?}");
-                let mend = finding.mend.map_or_else(String::new, |mend| mend.command);
-                format!("{} {}: {mend}", finding.what, finding.level)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_host_that_has_everything_is_well() {
-        assert_eq!(told(|_| {}), [""; 0]);
-    }
-
-    #[test]
-    fn each_lack_has_its_level_and_its_way_out() {
-        let kernel = |release: &str| {
-            let release = release.to_owned();
-            told(move |facts| facts.kernel.0 = release)
-        };
-        assert_eq!(
-            kernel("5.10.0-9"),
-            ["kernel missing: ", "nf_tables degraded: "]
-        );
-        assert_eq!(kernel("5.11"), ["nf_tables degraded: "]);
-        assert_eq!(kernel("5.12.0"), [""; 0]);
-        assert_eq!(
-            told(|facts| facts.kernel.1 = "aarch64".to_owned()),
-            ["kernel missing: "]
-        );
-        assert_eq!(
-            told(|facts| facts.root = false),
-            ["privileges degraded: sudo nsplay doctor"]
-        );
-        assert_eq!(
-            told(|facts| facts.capable = false),
-            ["privileges missing: "]
-        );
-        assert_eq!(
-            told(|facts| facts.namespaces.truncate(4)),
-            ["namespaces missing: "]
-        );
-        assert_eq!(
-            told(|facts| facts.features[1].there = Some(false)),
-            ["veth missing: modprobe veth"]
-        );
-        assert_eq!(
-            told(|facts| facts.features[2].there = Some(false)),
-            ["nf_tables degraded: modprobe nf_tables"]
-        );
-        assert_eq!(
-            told(|facts| facts.features[3].there = Some(false)),
-            ["sch_netem degraded: modprobe sch_netem"]
-        );
-        assert_eq!(
-            told(|facts| facts.tun = Some("there is no /dev/net/tun".to_owned())),
-            ["/dev/net/tun missing: modprobe tun"]
-        );
-        let no_kvm =
-            |facts: &mut Facts| facts.kvm = Verdict::Unusable("there is no /dev/kvm".to_owned());
-        assert_eq!(told(no_kvm), ["/dev/kvm degraded: modprobe kvm_intel"]);
-        assert_eq!(
-            told(|facts| facts.image = false),
-            ["image degraded: nsplay image build"]
-        );
-        assert_eq!(
-            told(|facts| facts.ports[0].taken_by = Some("bmcd (pid 7)".to_owned())),
-            ["port 127.0.0.1:623/udp degraded: nsplay up --port-offset 1000"]
-        );
-        assert_eq!(
-            told(|facts| facts.ports[0].taken_by = Some("nsplay (pid 7)".to_owned())),
-            [""; 0]
-        );
-        assert_eq!(
-            told(|facts| facts.folders[1].free = Some(1 << 30)),
-            ["room in /var/lib degraded: nsplay prune --disks"]
-        );
-        assert_eq!(told(|facts| facts.folders[0].free = Some(1 << 30)), [""; 0]);
-        assert_eq!(
-            told(|facts| facts.folders[0].read_only = true),
-            ["room in /run missing: "]
-        );
-        assert_eq!(told(|facts| facts.ipv6 = false), ["IPv6 degraded: "]);
-        assert_eq!(
-            told(|facts| facts.entropy = Some(5)),
-            ["entropy degraded: "]
-        );
-        assert_eq!(
-            told(|facts| facts.apparmor_restricts = true),
-            ["user namespaces degraded: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"]
-        );
-        assert_eq!(
-            told(|facts| facts.user_namespaces = Some(0)),
-            ["user namespaces degraded: sysctl -w user.max_user_namespaces=10000"]
-        );
-        let no_groups = |unowned| {
-            told(move |facts| {
-                let why = "/sys/fs/cgroup is not this user's".to_owned();
-                let counts = true;
-                facts.cgroups = Cgroups::Not {
-                    why,
-                    unowned,
-                    counts,
-                };
-            })
-        };
-        assert_eq!(no_groups(false), ["cgroups degraded: "]);
-        assert_eq!(
-            no_groups(true),
-            ["cgroups degraded: systemd-run --user --scope -p Delegate=yes nsplay up"]
-        );
-    }
-
-    #[test]
-    fn packages_are_those_of_the_distribution() {
-        let lacks = |manager| {
-            told(move |facts| {
-                facts.manager = manager;
-                for program in &mut facts.programs {
-                    program.there = false;
-                }
-            })
-        };
-        assert_eq!(
-            lacks(Some(Manager::Dnf)),
-            [
-                "qemu-system-x86_64 missing: dnf install -y qemu-system-x86-core",
-                "dnsmasq missing: dnf install -y dnsmasq",
-                "OVMF_CODE.fd and OVMF_VARS.fd degraded: dnf install -y edk2-ovmf",
-            ]
-        );
-        for manager in [Manager::Apt, Manager::Pacman, Manager::Apk, Manager::Zypper] {
-            assert!(lacks(Some(manager))[1].ends_with(" dnsmasq") || manager == Manager::Apt);
-        }
-        assert_eq!(lacks(None)[1], "dnsmasq missing: ", "no manager is known");
-    }
-}
+mod tests;

@@ -5,14 +5,17 @@
 
 mod facts;
 mod judge;
+mod versions;
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::host::packages::Manager;
+
 pub use facts::{Facts, Feature, Folder, Port, Program};
-pub use judge::examine;
+pub use judge::{examine, install};
 
 /// What was found about one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -45,6 +48,9 @@ pub struct Mend {
     pub command: String,
     /// Whether `nsplay doctor --fix` runs it; others are for people to judge.
     pub automatic: bool,
+    /// The package that it installs.
+    #[serde(skip)]
+    pub package: Option<(Manager, &'static str)>,
 }
 
 /// How something is.

@@ -33,6 +33,8 @@ pub enum Need {
     QemuImg,
     /// swtpm(8).
     Swtpm,
+    /// passt(1).
+    Passt,
     /// iPXE to be loaded over TFTP by a BIOS.
     IpxeBios,
     /// iPXE to be loaded over TFTP by UEFI.
@@ -65,7 +67,9 @@ impl Manager {
             .find(|manager| host.program(manager.program()).is_some())
     }
 
-    fn program(self) -> &'static str {
+    /// The program's name.
+    #[must_use]
+    pub fn program(self) -> &'static str {
         match self {
             Self::Apt => "apt-get",
             Self::Dnf => "dnf",
@@ -136,6 +140,7 @@ impl Need {
             | Self::Qemu
             | Self::QemuImg
             | Self::Swtpm
+            | Self::Passt
             | Self::IpmiSim => host.program(&self.to_string()).is_some(),
             Self::Httpd(choice) => httpd::find(choice, |name| host.program(name)).is_ok(),
             Self::OptionRom(nic) => firmware::option_rom(host, nic).is_some(),
@@ -204,6 +209,7 @@ impl Need {
                 Packages::new("qemu-utils", "qemu-img", "qemu-img", "qemu-img", "qemu-img")
             }
             Self::Swtpm => Packages::new("swtpm", "swtpm", "swtpm", "swtpm", "swtpm"),
+            Self::Passt => Packages::new("passt", "passt", "passt", "passt", "passt"),
             // Arch's package has no undionly.kpxe; Alpine has no package.
             Self::IpxeBios => Packages::new("ipxe", "ipxe-bootimgs-x86", "", "", "ipxe-bootimgs"),
             Self::IpxeUefi => {
@@ -227,6 +233,7 @@ impl fmt::Display for Need {
             Self::OvmfSecure => f.write_str("OVMF with keys for Secure Boot"),
             Self::QemuImg => f.write_str("qemu-img"),
             Self::Swtpm => f.write_str("swtpm"),
+            Self::Passt => f.write_str("passt"),
             Self::IpxeBios => f.write_str("undionly.kpxe"),
             Self::IpxeUefi => f.write_str("snponly.efi or ipxe.efi"),
         }
