@@ -27,9 +27,12 @@ pub fn run(options: &cli::Doctor) -> Result<u8, Failure> {
         if orders.is_empty() {
             ui::status("there is nothing to mend by a command");
         } else if agreed(&orders, options.yes)? {
-            orders
-                .iter()
-                .try_for_each(|order| mend(order, options.json))?;
+            // One that fails keeps no other from being mended; what it leaves is found again.
+            for order in &orders {
+                if let Err(failure) = mend(order, options.json) {
+                    ui::failure(&failure);
+                }
+            }
             findings = look();
             if !options.json {
                 ui::findings(&findings);
