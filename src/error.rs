@@ -46,6 +46,53 @@ pub const FAILED: u8 = 1;
 /// Exit code of bad input and of a host that lacks something; nothing was made.
 pub const REFUSED: u8 = 2;
 
+/// Exit code of a command that a signal ended, less the signal's number, as shells have it.
+pub const SIGNALLED: u8 = 128;
+
+/// An exit code of nsplay's, or a range of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// This one.
+    Is(u8),
+    /// [`SIGNALLED`] and a signal's number.
+    Signalled,
+    /// That of a command that nsplay has run.
+    Commands,
+}
+
+/// All exit codes, with what each says: the manual page and the README have this table.
+pub const EXITS: [(Exit, &str); 5] = [
+    (Exit::Is(0), "done"),
+    (
+        Exit::Is(FAILED),
+        "something did not work: a lab that failed, a goal that was not reached in time, a host on \
+         which no lab runs (`doctor`)",
+    ),
+    (
+        Exit::Is(REFUSED),
+        "refused, and nothing was changed: a bad command line or lab file, no such lab or member, a \
+         missing program, a port that is taken",
+    ),
+    (
+        Exit::Signalled,
+        "a signal ended it: 130 is Ctrl-C; `up` has taken its lab down, `down` has finished",
+    ),
+    (
+        Exit::Commands,
+        "of `run`, `exec` and `shell`: the exit code of the command that they have run",
+    ),
+];
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(code) => write!(f, "{code}"),
+            Self::Signalled => write!(f, "{SIGNALLED} + N"),
+            Self::Commands => f.write_str("any"),
+        }
+    }
+}
+
 impl Failure {
     /// Something that did not work.
     #[must_use]

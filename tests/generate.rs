@@ -1,8 +1,10 @@
 //! Completions and manual pages: shells and groff read them.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nsplay::error::{EXITS, Exit};
 use nsplay::examples;
 
 fn nsplay(arguments: &[&str]) -> Vec<u8> {
@@ -53,16 +55,131 @@ fn bash_completes_verbs_and_their_options() {
     );
 }
 
+/// What zsh makes of each line when TAB is typed at its end, on a terminal.
+///
+/// Control-T and Control-G mean nothing to a terminal whose shell is still starting, so that all
+/// may be typed at once.
+fn zsh_completes(lines: &[&str]) -> Vec<String> {
+    let folder = std::env::temp_dir().join(format!("nsplay-zsh-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(
+        folder.join("_nsplay"),
+        nsplay(&["generate", "completions", "zsh"]),
+    )
+    .unwrap();
+    let seen = folder.join("seen");
+    let rc = format!(
+        "fpath=({} $fpath); autoload -Uz compinit; compinit -u -D\n\
+         seen() {{ print -r -- $BUFFER >> {}; BUFFER= }}; zle -N seen; bindkey '^T' seen\n\
+         quit() {{ BUFFER=exit; zle .accept-line }}; zle -N quit; bindkey '^G' quit\n",
+        folder.display(),
+        seen.display()
+    );
+    fs::write(folder.join(".zshrc"), rc).unwrap();
+    let typed: String = lines.iter().map(|line| format!("{line}\t\u{14}")).collect();
+    fs::write(folder.join("typed"), format!("{typed}\u{7}")).unwrap();
+    let run = Command::new("timeout")
+        .args(["60", "script", "-qec", "zsh -d -i", "/dev/null"])
+        .env("ZDOTDIR", &folder)
+        .env("TERM", "xterm")
+        .stdin(fs::File::open(folder.join("typed")).unwrap())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&run.stdout).into_owned();
+    let seen = fs::read_to_string(seen).unwrap_or_else(|error| panic!("{error}: {shown}"));
+    fs::remove_dir_all(&folder).unwrap();
+    seen.lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
 #[test]
-fn there_are_completions_for_other_shells() {
-    for (shell, has) in [
-        ("zsh", "#compdef nsplay"),
-        ("fish", "complete -c nsplay"),
-        ("elvish", "nsplay"),
+fn zsh_completes_verbs_options_and_values() {
+    assert_eq!(
+        zsh_completes(&[
+            "nsplay po",
+            "nsplay up --det",
+            "nsplay generate completions zs",
+            "nsplay boot node1 --device netw",
+            "nsplay superv",
+        ]),
+        [
+            "nsplay power",
+            "nsplay up --detach",
+            "nsplay generate completions zsh",
+            "nsplay boot node1 --device network",
+            // It is nobody's verb.
+            "nsplay superv",
+        ]
+    );
+}
+
+#[test]
+fn fish_completes_verbs_options_and_values() {
+    let script = String::from_utf8(nsplay(&["generate", "completions", "fish"])).unwrap();
+    for (line, completed) in [
+        ("nsplay po", "power"),
+        ("nsplay up --det", "--detach"),
+        ("nsplay boot node1 --device netw", "network"),
+        ("nsplay superv", ""),
     ] {
-        let script = String::from_utf8(nsplay(&["generate", "completions", shell])).unwrap();
-        assert!(script.contains(has), "{shell}");
+        let done = Command::new("fish")
+            .args([
+                "--no-config",
+                "-c",
+                &format!("{script}\ncomplete -C '{line}'"),
+            ])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(done.stdout).unwrap();
+        let wrong = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(wrong.is_empty(), "{wrong}");
+        // A description follows a tab.
+        let offered: Vec<_> = text.lines().filter_map(|l| l.split('\t').next()).collect();
+        assert_eq!(offered.join(" "), completed, "{line}");
     }
+}
+
+#[test]
+fn there_are_completions_for_elvish_and_powershell() {
+    for shell in ["elvish", "powershell"] {
+        let script = String::from_utf8(nsplay(&["generate", "completions", shell])).unwrap();
+        assert!(script.contains("nsplay;power"), "{shell}");
+    }
+}
+
+/// Who ends with these codes, and how, in a folder that has no lab.
+#[test]
+fn each_exit_code_is_in_the_manual_and_the_readme_and_is_what_a_command_ends_with() {
+    let page = String::from_utf8(nsplay(&["generate", "man"])).unwrap();
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let mut codes = Vec::new();
+    for (exit, says) in EXITS {
+        assert!(
+            page.contains(&format!("\\fB{exit}\\fR\n{says}\n")),
+            "{page}"
+        );
+        let row = format!("| {exit} | {says} |\n");
+        assert!(readme.contains(&row), "README.md lacks: {row}");
+        match exit {
+            Exit::Is(code) => codes.push(i32::from(code)),
+            // tests/lab: run, exec, and `up` that a signal ends.
+            Exit::Signalled | Exit::Commands => {}
+        }
+    }
+    let ends = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nsplay"));
+        let done = command.args(arguments).output().unwrap();
+        done.status.code().unwrap()
+    };
+    let ended = [
+        ends(&["-p", "no-such-lab", "down"]),
+        ends(&["generate", "man", "/proc/self/no-such-folder"]),
+        ends(&["-p", "no-such-lab", "ps"]),
+    ];
+    assert_eq!(ended.to_vec(), codes);
+    assert_eq!(ends(&["no-such-verb"]), 2, "a bad command line is refused");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::cli;
 use crate::client::Client;
-use crate::error::Failure;
+use crate::error::{Failure, SIGNALLED};
 use crate::lab::Name;
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Reply, Request};
@@ -81,7 +81,9 @@ pub fn run(options: &cli::Console, lab: &Name) -> Result<u8, Failure> {
             Ok(0)
         }
         Ok(Ended::Lab) => Err(Failure::failed("the lab ended")),
-        Ok(Ended::Signal(number)) => Ok(u8::try_from(128 + number).unwrap_or(u8::MAX)),
+        Ok(Ended::Signal(number)) => {
+            Ok(u8::try_from(u32::from(SIGNALLED) + number).unwrap_or(u8::MAX))
+        }
         // Whoever reads has seen enough: `nsplay console | head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         Err(error) => Err(io(error)),

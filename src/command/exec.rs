@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::cli;
 use crate::client::not_up;
-use crate::error::Failure;
+use crate::error::{Failure, SIGNALLED};
 use crate::kernel::process::in_namespaces;
 use crate::lab::Name;
 use crate::rundir::RunDir;
@@ -59,6 +59,6 @@ pub fn inside(member: &Name, lab: &Name, command: &mut Command) -> Result<u8, Fa
     // As shells do: 128 and the signal's number.
     let code = status
         .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+        .unwrap_or_else(|| i32::from(SIGNALLED) + status.signal().unwrap_or_default());
     Ok(u8::try_from(code).unwrap_or(crate::error::FAILED))
 }

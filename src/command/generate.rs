@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::cli;
-use crate::error::Failure;
+use crate::error::{EXITS, Failure};
 use crate::{examples, json, ui};
 
 /// Prints completions, or writes manual pages or schemas.
@@ -17,11 +17,7 @@ pub fn run(verb: &cli::Generate) -> Result<u8, Failure> {
             let _ = ui::bytes(&script);
         }
         cli::Generate::Man { folder: None } => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(examples::command())
-                .render(&mut page)
-                .map_err(|error| Failure::io("make the manual page", &error))?;
-            let _ = ui::bytes(&page);
+            let _ = ui::bytes(&page()?);
         }
         cli::Generate::Man {
             folder: Some(folder),
@@ -58,12 +54,26 @@ fn write_schemas(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The page of nsplay itself, which has the exit codes of all verbs.
+fn page() -> Result<Vec<u8>, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(examples::command())
+        .render(&mut page)
+        .map_err(|error| Failure::io("make the manual page", &error))?;
+    page.extend_from_slice(b".SH \"EXIT STATUS\"\n");
+    for (exit, says) in EXITS {
+        page.extend_from_slice(format!(".TP\n\\fB{exit}\\fR\n{says}\n").as_bytes());
+    }
+    Ok(page)
+}
+
 /// Writes a page for nsplay, and one for each verb.
 fn write_pages(folder: &Path) -> Result<(), Failure> {
-    let shown = folder.display();
+    let (shown, page) = (folder.display(), page()?);
     fs::create_dir_all(folder)
         .map_err(|error| Failure::io(format_args!("make folder {shown}"), &error))?;
     clap_mangen::generate_to(examples::command(), folder)
+        .and_then(|()| fs::write(folder.join("nsplay.1"), page))
         .map_err(|error| Failure::io(format_args!("write manual pages into {shown}"), &error))?;
     ui::status(&format!(
         "manual pages are in {shown}; man -l {shown}/nsplay.1"

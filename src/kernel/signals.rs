@@ -60,5 +60,5 @@ impl Drop for Held {
 /// The exit code of a command that `signal` has ended, as shells have it.
 #[must_use]
 pub fn exit_code(signal: Signal) -> u8 {
-    u8::try_from(128 + signal as i32).unwrap_or(u8::MAX)
+    u8::try_from(i32::from(crate::error::SIGNALLED) + signal as i32).unwrap_or(u8::MAX)
 }

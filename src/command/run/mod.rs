@@ -27,7 +27,7 @@ use nix::unistd::Pid;
 use super::{down, up};
 use crate::cli;
 use crate::client::Client;
-use crate::error::{FAILED, Failure};
+use crate::error::{FAILED, Failure, SIGNALLED};
 use crate::event::What;
 use crate::host::programs;
 use crate::json;
@@ -176,7 +176,7 @@ fn runnable(command: &[OsString]) -> Result<(), Failure> {
 
 /// As shells do: 128 and the signal's number.
 fn of_signal(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(FAILED)
+    u8::try_from(i32::from(SIGNALLED) + signal).unwrap_or(FAILED)
 }
 
 struct Run<'a> {
