@@ -412,7 +412,8 @@ fn a_node_installs_a_system_to_its_disk_and_boots_it_from_then_on() {
     );
     host.write(
         "webroot/install.sh",
-        "until [ -e /dev/vda ]; do sleep 0.1; done
+        // Its name is there a little before it can be opened.
+        "until head -c 1 /dev/vda >/dev/null 2>&1; do sleep 0.1; done
         wget -q -O - http://192.168.25.3/system.img | dd of=/dev/vda bs=1M conv=fsync && echo all is written\n",
     );
     let lab =

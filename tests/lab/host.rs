@@ -16,10 +16,13 @@ use serde_json::Value;
 use crate::validator;
 
 /// A guest boots in 8 s here; a loaded CI runner has needed ten times as much.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
-/// How many hosts run at once: a guest keeps a core busy while it boots, and then a test waits.
-const AT_ONCE: usize = 3;
+/// How many hosts run at once, whatever number of threads the tests have: a guest keeps a core busy
+/// while it boots, and then a test waits.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| cores.get() + 2)
+}
 
 /// What a command did.
 pub struct Ran {
@@ -560,7 +563,7 @@ fn lock_file(name: &str) -> File {
 /// `cargo test` and processes of one `cargo nextest` take turns alike.
 fn turn() -> File {
     loop {
-        for number in 0..AT_ONCE {
+        for number in 0..at_once() {
             let turn = lock_file(&format!("turn-{number}.lock"));
             if turn.try_lock().is_ok() {
                 return turn;

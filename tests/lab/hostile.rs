@@ -1,10 +1,12 @@
 //! Hosts that are in the way, and labs that stay out of theirs.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
-use crate::host::Host;
+use crate::host::{Host, ran};
 
 /// A lab that is up answers on all its published ports and inside.
 #[track_caller]
@@ -214,6 +216,42 @@ fn a_place_that_somebody_else_has_taken_is_not_used() {
 }
 
 #[test]
+fn a_place_that_somebody_else_takes_while_a_lab_comes_up_is_not_used() {
+    let host = Host::new();
+    host.write(
+        "nsplay.toml",
+        "dhcp = false\nweb = false\nssh = false\nnode = false\n",
+    );
+    // Whoever may make a link to a folder of root's, and takes it away again.
+    host.shell("mkdir /run/elsewhere && chmod 1777 /run").ok();
+    let mut racer = host.command("setpriv");
+    racer
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .args([
+            "sh",
+            "-c",
+            "cd /run && while :; do ln -s elsewhere nsplay; rm nsplay; done",
+        ])
+        .stderr(Stdio::null());
+    let mut racer = racer.spawn().unwrap();
+    let mut refused = 0;
+    for _ in 0..40 {
+        let up = host.nsplay(&["up", "-d"]);
+        match up.code {
+            0 => drop(host.nsplay(&["down"]).ok()),
+            _ => {
+                up.fails(1, &["/run/nsplay"]);
+                refused += 1;
+            }
+        }
+        assert_eq!(host.shell("ls -A /run/elsewhere").ok().out, "");
+    }
+    racer.kill().unwrap();
+    racer.wait().unwrap();
+    assert!(refused > 0, "nobody was in the way");
+}
+
+#[test]
 fn other_users_may_not_give_orders_nor_read_the_key() {
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();
@@ -238,6 +276,14 @@ fn other_users_may_not_give_orders_nor_read_the_key() {
     );
     host.run("python3", &["pass.py"])
         .fails(7, &["Permission denied"]);
+    // A connection that root has made and passed on is root's, and heard.
+    let connection = UnixStream::connect(host.at("/run/nsplay/default/control.sock")).unwrap();
+    let mut heir = host.bounded("setpriv");
+    heir.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .args(["sh", "-c", "cd / && echo hello >&0 && head -n 1"])
+        .stdin(OwnedFd::from(connection));
+    let heard = ran(&mut heir).ok().out;
+    assert!(heard.contains("cannot read the request"), "{heard}");
     works(&host);
 }
 
