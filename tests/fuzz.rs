@@ -1,8 +1,7 @@
 //! Whatever others send or write: none of it makes nsplay panic, hang, or contradict itself.
 //!
 //! Each test first takes every file of `tests/__fuzz__/NAME/corpus`, then makes up more for a
-//! second. `scripts/fuzz` goes on for as long as it is told to, with libFuzzer, and adds what
-//! it finds to the corpus.
+//! second. `scripts/fuzz` goes on for as long as it is told to.
 
 use std::io::Write;
 use std::net::Shutdown;
