@@ -172,10 +172,12 @@ impl Confinement {
             let limits = state.lab.as_ref().map(|lab| &lab.limits);
             for (name, member) in &mut state.members {
                 let toll = member.group.toll();
-                let before = std::mem::replace(&mut member.toll, toll);
+                let before = member.toll;
                 let Some(killed) = toll.killed.checked_sub(before.killed).filter(|n| *n > 0) else {
+                    // A limit is counted as reached some time before anything is killed for it.
                     continue;
                 };
+                member.toll = toll;
                 let own = limits.and_then(|limits| limits.of(name).memory_mib);
                 let whole = limits.and_then(|limits| limits.lab.memory_mib);
                 let why = match (own, whole) {
@@ -194,7 +196,9 @@ impl Confinement {
                     why,
                 });
             }
-            state.reached = reached;
+            if !told.is_empty() {
+                state.reached = reached;
+            }
         }
         told.into_iter().for_each(|what| self.journal.say(what));
     }
