@@ -369,7 +369,9 @@ impl RunDir {
     /// killed before it had the lock leaves no more.
     pub fn remove_empty(&self) {
         // The common folders go with the last lab; what others put there keeps them.
-        for folder in [&self.run, &self.netns_names_folder(), &self.places.run] {
+        let names = self.netns_names_folder();
+        // A user's names of namespaces are in the run directory.
+        for folder in [&names, &self.run, &self.places.run] {
             let _ = fs::remove_dir(folder);
             moment!("sweep: {} not empty, or gone", folder.display());
         }
