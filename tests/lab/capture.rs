@@ -10,7 +10,7 @@ fn capture(host: &Host, arguments: &[&str]) -> Child {
     let _ = std::fs::remove_file(&started);
     let script = format!(
         "exec {} capture \"$@\" 2>{}",
-        env!("CARGO_BIN_EXE_nsplay"),
+        host.spelled(),
         started.display()
     );
     let child = host
@@ -71,7 +71,7 @@ fn what_a_guest_says_is_read_back_by_tshark_with_the_name_of_its_link() {
     // A pipe gets each packet as it comes.
     let script = format!(
         "{} capture fabric:web -w - --count 2 arp | tshark -r - -T fields -e frame.interface_name -e arp.dst.proto_ipv4",
-        env!("CARGO_BIN_EXE_nsplay")
+        host.spelled()
     );
     let piped = host
         .bounded("sh")
@@ -82,7 +82,7 @@ fn what_a_guest_says_is_read_back_by_tshark_with_the_name_of_its_link() {
         // The capture cannot be seen to listen, so there is something to hear all the time.
         host.shell(&format!(
             "{} exec web -- busybox arping -c 1 -w 1 -I eth0 192.168.25.77",
-            env!("CARGO_BIN_EXE_nsplay")
+            host.spelled()
         ));
         host.processes("capture fabric:web").is_empty()
     });
@@ -128,7 +128,7 @@ fn networks_are_named_as_the_lab_file_names_them() {
         let hears = capture(&host, &[network, "--count", "1", "arp"]);
         let ask = format!(
             "{} exec {member} -- busybox arping -c 1 -w 1 -I eth0 {address}",
-            env!("CARGO_BIN_EXE_nsplay")
+            host.spelled()
         );
         host.shell(&ask);
         let ran = ended(&host, hears).fails(0, &[&format!("capturing on {link}")]);
@@ -150,12 +150,7 @@ fn a_network_is_shown_in_lines_that_name_protocols_until_the_lab_ends() {
     host.nsplay(&["up", "-d"]).ok();
     let lines = capture(&host, &[]);
     host.ipmitool(&["chassis", "status"]).ok();
-    let exec = |command: &str| {
-        host.shell(&format!(
-            "{} exec ssh -- {command}",
-            env!("CARGO_BIN_EXE_nsplay")
-        ))
-    };
+    let exec = |command: &str| host.shell(&format!("{} exec ssh -- {command}", host.spelled()));
     exec("curl -sf http://192.168.25.3/boot.ipxe -o /dev/null").ok();
     exec("curl -sf tftp://192.168.25.2/undionly.kpxe -o /dev/null").ok();
     host.nsplay(&["down"]).ok();
@@ -204,9 +199,6 @@ fn a_network_is_shown_in_lines_that_name_protocols_until_the_lab_ends() {
             "hint: `nsplay exec web -- ip",
         ],
     );
-    host.shell(&format!(
-        "PATH=/none {} capture arp",
-        env!("CARGO_BIN_EXE_nsplay")
-    ))
-    .fails(2, &["compiled by tcpdump, which is not installed"]);
+    host.shell(&format!("PATH=/none {} capture arp", host.spelled()))
+        .fails(2, &["compiled by tcpdump, which is not installed"]);
 }

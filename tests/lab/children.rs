@@ -77,6 +77,9 @@ fn a_child_that_hangs_is_noticed_and_started_again() {
     host.ipmitool(&["power", "status"]).ok();
 }
 
+/// No capabilities.
+const NONE: &str = "0000000000000000";
+
 #[test]
 fn children_have_no_privileges_and_nothing_inherited() {
     let host = Host::new();
@@ -84,9 +87,9 @@ fn children_have_no_privileges_and_nothing_inherited() {
     // CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW are what dnsmasq insists on.
     for (process, capabilities) in [
         ("/usr/sbin/dnsmasq", "0000000000003400"),
-        ("/usr/sbin/lighttpd", "0000000000000000"),
-        ("/usr/bin/ipmi_sim", "0000000000000000"),
-        ("qemu-system-x86_64", "0000000000000000"),
+        ("/usr/sbin/lighttpd", NONE),
+        ("/usr/bin/ipmi_sim", NONE),
+        ("qemu-system-x86_64", NONE),
         // CAP_CHOWN, _FOWNER, _KILL, _SETGID, _SETUID, _SYS_CHROOT and _AUDIT_WRITE: it changes
         // users, and gives them terminals.
         ("/usr/sbin/sshd -D", "00000000200400e9"),
@@ -97,9 +100,17 @@ fn children_have_no_privileges_and_nothing_inherited() {
             let line = status.lines().find(|line| line.starts_with(name)).unwrap();
             line.split_once(':').unwrap().1.trim().to_owned()
         };
-        let expected = if process.contains("sshd") { "0" } else { "606" };
+        let expected = match host.user() {
+            // A user's lab has one user, who is root in it.
+            Some(uid) => uid.to_string(),
+            None if process.contains("sshd") => "0".to_owned(),
+            None => "606".to_owned(),
+        };
         let user = field("Uid");
-        assert!(user.starts_with(expected), "{process}: {user}");
+        assert!(user.starts_with(&expected), "{process}: {user}");
+        // In a user's lab there is no other user for it to become.
+        let is_alone = process.contains("sshd") && !host.is_root();
+        let capabilities = if is_alone { NONE } else { capabilities };
         for set in ["CapEff", "CapPrm", "CapBnd"] {
             assert_eq!(field(set), capabilities, "{process}: {set}");
         }
@@ -132,14 +143,17 @@ fn children_have_no_privileges_and_nothing_inherited() {
             files[0].parse::<u32>().unwrap() <= 1024,
             "{process}: {limits}"
         );
-        // By a control group, where some can be made; else each member is a user of its own.
+        // By a control group, where some can be made; else each member is a user of its own, but
+        // in a user's lab.
         let group = fs::read_to_string(host.at(&format!("/proc/{pid}/cgroup"))).unwrap();
         let processes = limits
             .lines()
             .find_map(|it| it.strip_prefix("Max processes"));
         let most = processes.unwrap().split_whitespace().next().unwrap();
         assert!(
-            group.contains("0::/") && group.contains("/nsplay-default-") || most == "2048",
+            group.contains("0::/") && group.contains("/nsplay-default-")
+                || most == "2048"
+                || !host.is_root(),
             "{process}: {group}{limits}"
         );
         let links = host.shell(&format!("readlink /proc/{pid}/fd/*")).ok().out;
@@ -176,7 +190,7 @@ fn what_the_environment_of_up_says_reaches_no_program() {
          export BASH_ENV=$PWD/evil.sh ENV=$PWD/evil.sh CANARY=canary-78
          export LD_PRELOAD=canary-78.so LD_LIBRARY_PATH=$PWD IFS=a PATH=.:bin:$PATH
          exec {} up -d",
-        env!("CARGO_BIN_EXE_nsplay")
+        host.spelled()
     );
     host.shell(&up).ok();
     let supervisor = host.process("nsplay supervise");

@@ -130,7 +130,7 @@ fn action(host: &Host, inputs: &[(&str, &str)]) -> Ran {
 
 #[test]
 fn the_steps_of_the_github_action_run_a_test_in_a_lab_and_keep_what_shows_why_it_failed() {
-    let host = Host::new();
+    let host = Host::of_root();
     cached(&host);
     let before = host.inventory();
     host.write("lab.toml", LAB);
@@ -199,7 +199,7 @@ fn the_steps_of_the_github_action_run_a_test_in_a_lab_and_keep_what_shows_why_it
 
 #[test]
 fn the_scripts_of_the_gitlab_template_run_a_test_in_a_lab() {
-    let host = Host::new();
+    let host = Host::of_root();
     cached(&host);
     let before = host.inventory();
     host.write("nsplay.toml", LAB);

@@ -15,8 +15,8 @@ fn sol(host: &Host, verb: &str) -> Ran {
     host.ipmitool(&["-I", "lanplus", "-C", "3", "sol", verb])
 }
 
-fn console() -> String {
-    format!("exec {} console", env!("CARGO_BIN_EXE_nsplay"))
+fn console(host: &Host) -> String {
+    format!("exec {} console", host.spelled())
 }
 
 /// The pid of the program of this name that a test has started in a terminal.
@@ -47,7 +47,10 @@ fn sol_shows_the_whole_boot_takes_keys_and_outlives_power_cycles() {
     sol.asks(6, 8);
 
     // Every byte, and all of them once: as the console has them.
-    let watched = host.run("sh", &["-c", &format!("timeout 2 {}", &console()[5..])]);
+    let watched = host.run(
+        "sh",
+        &["-c", &format!("timeout 2 {}", &console(&host)[5..])],
+    );
     let begun = sol.seen().find("\u{1b}c").unwrap();
     assert_eq!(sol.seen()[begun..], watched.out);
 }
@@ -149,7 +152,7 @@ fn sol_is_back_when_ipmi_sim_has_been_killed() {
 fn any_number_of_consoles_show_the_same_and_all_type() {
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();
-    let mut all: Vec<_> = [IPMITOOL, &console(), &console()]
+    let mut all: Vec<_> = [IPMITOOL, &console(&host), &console(&host)]
         .map(|command| Typist::at(&host, command))
         .into();
     all.iter().for_each(|one| one.sees(PROMPT));
@@ -173,7 +176,7 @@ fn any_number_of_consoles_show_the_same_and_all_type() {
 fn escapes_end_the_console_and_the_terminal_is_as_it_was() {
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();
-    let console = console();
+    let console = console(&host);
     let console = &console[5..];
     let script = format!("stty -a; {console} node1; echo \"code $?\"; stty -a; echo done");
     let mut typist = Typist::at(&host, &script);
@@ -221,7 +224,7 @@ fn a_console_is_a_pipe_too_and_goes_on_after_the_end_of_its_input() {
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();
     host.prints("node1", LAST_LINE, 1);
-    let mut watched = Typist::at(&host, &console());
+    let mut watched = Typist::at(&host, &console(&host));
     watched.sees(PROMPT);
     watched.asks(1, 1);
     let mut pipe = host.bounded(env!("CARGO_BIN_EXE_nsplay"));
@@ -232,7 +235,7 @@ fn a_console_is_a_pipe_too_and_goes_on_after_the_end_of_its_input() {
     drop(pipe.child.stdin.take());
     watched.asks(6, 8);
     pipe.sees("\n48\r\n");
-    let head = format!("{} | head -c 5", &console()[5..]);
+    let head = format!("{} | head -c 5", &console(&host)[5..]);
     assert_eq!(host.shell(&head).ok().out.len(), 5);
 
     host.nsplay(&["down"]).ok();
@@ -244,7 +247,7 @@ fn a_console_is_a_pipe_too_and_goes_on_after_the_end_of_its_input() {
 fn a_console_that_cannot_be_is_refused() {
     let host = Host::new();
     host.nsplay(&["console"])
-        .fails(2, &["lab `default` is not up", "hint: sudo nsplay up -d"]);
+        .fails(2, &["lab `default` is not up", " nsplay up -d"]);
     let two = "[node.node1]\npower = \"off\"\n[node.node2]\npower = \"off\"\n";
     host.write("nsplay.toml", two);
     host.nsplay(&["up", "-d"]).ok();
@@ -259,7 +262,7 @@ fn a_console_that_cannot_be_is_refused() {
 fn a_guest_that_floods_its_console_harms_nobody() {
     let host = Host::new();
     host.nsplay(&["up", "-d"]).ok();
-    let mut console = Typist::at(&host, &console());
+    let mut console = Typist::at(&host, &console(&host));
     console.sees(PROMPT);
     let sol_client = Typist::at(&host, IPMITOOL);
     sol_client.sees(PROMPT);

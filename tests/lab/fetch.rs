@@ -39,6 +39,7 @@ fn publish(host: &Host) {
          cd mirror && sha256sum ./v1/big > SHA256SUMS",
     )
     .ok();
+    host.give("webroot");
 }
 
 /// A lab file that downloads `big` from `port`.
@@ -75,6 +76,7 @@ fn a_download_is_checked_and_is_made_once_and_goes_on_where_it_was_cut() {
     // Halves of two versions do not go together: it begins anew.
     host.shell("rm webroot/x/big; head -c 5000 /dev/zero > webroot/x/big.part")
         .ok();
+    host.give("webroot");
     host.nsplay(&["fetch"]).ok();
     host.shell("cmp mirror/v1/big webroot/x/big").ok();
     // What the mirror has changed is downloaded again.

@@ -129,8 +129,9 @@ impl Caller {
             return Vec::new();
         };
         let (run, state) = self.folders();
-        let ids =
-            format!("setpriv --reuid {uid} --regid {uid} --clear-groups env HOME=/var/lib/home");
+        let ids = format!(
+            "/usr/bin/setpriv --reuid {uid} --regid {uid} --clear-groups /usr/bin/env HOME=/var/lib/home"
+        );
         let places = match self {
             Self::Root | Self::User(_) => format!("XDG_RUNTIME_DIR={run} -u XDG_STATE_HOME"),
             Self::InRootsPlace(_) => format!("XDG_RUNTIME_DIR={run} XDG_STATE_HOME={state}"),
@@ -141,9 +142,16 @@ impl Caller {
             Some((words, name)) => (vec!["-u", name], words.split(' ').collect()),
             None => (Vec::new(), words.split(' ').collect()),
         };
-        let env = rest.iter().position(|word| *word == "env").unwrap() + 1;
+        let env = rest.iter().position(|word| word.ends_with("/env")).unwrap() + 1;
         let all = rest[..env].iter().chain(&options).chain(&rest[env..]);
         all.map(ToString::to_string).collect()
+    }
+
+    /// Gives the caller a file or a folder.
+    fn owns(self, path: &Path) {
+        if let Self::User(uid) | Self::InRootsPlace(uid) = self {
+            std::os::unix::fs::chown(path, Some(uid), Some(uid)).unwrap();
+        }
     }
 
     /// What makes the host fit for the caller.
@@ -193,6 +201,11 @@ impl Host {
         Self::of(Caller::from_env())
     }
 
+    /// The same, on which root runs nsplay whoever runs the other tests: for what no user may do.
+    pub fn of_root() -> Self {
+        Self::of(Caller::Root)
+    }
+
     /// The same, on which an ordinary user runs nsplay.
     pub fn of_user() -> Self {
         Self::of(Caller::User(ordinary_user()))
@@ -229,6 +242,7 @@ impl Host {
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = scratch().join(format!("host-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
+        caller.owns(&folder);
         let script = format!(
             "mkdir -p /var/lib/nsplay/.image
             mount --bind \"$0\" /var/lib/nsplay/.image
@@ -295,11 +309,22 @@ impl Host {
 
     /// A command on the host, not run yet.
     pub fn command(&self, program: &str) -> Command {
+        self.entered(self.words(program))
+    }
+
+    /// The same of a program that nsplay's caller runs.
+    pub fn callers(&self, program: &str) -> Command {
+        let mut words = self.caller.prefix();
+        words.push(program.to_owned());
+        self.entered(words)
+    }
+
+    fn entered(&self, words: Vec<String>) -> Command {
         let mut command = Command::new("nsenter");
         command
             .args(["-t", &self.init.to_string(), "-m", "-n", "-p", "-i", "-u"])
             .arg(format!("--wd={}", self.folder.display()))
-            .args(self.words(program))
+            .args(words)
             .stdin(Stdio::null());
         command
     }
@@ -321,6 +346,11 @@ impl Host {
         }
         words.push(program.to_owned());
         words
+    }
+
+    /// What a shell is given to run nsplay as its caller.
+    pub fn spelled(&self) -> String {
+        self.words(env!("CARGO_BIN_EXE_nsplay")).join(" ")
     }
 
     /// Whether root runs nsplay here.
@@ -379,8 +409,21 @@ impl Host {
     /// Writes a file in the current folder.
     pub fn write(&self, name: &str, text: &str) {
         let path = self.folder.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        let folder = path.parent().unwrap();
+        fs::create_dir_all(folder).unwrap();
+        fs::write(&path, text).unwrap();
+        let below = folder.ancestors().take_while(|above| *above != self.folder);
+        below
+            .chain([path.as_path()])
+            .for_each(|made| self.caller.owns(made));
+    }
+
+    /// Gives nsplay's caller what is at a path of the host, with all that is in it.
+    #[track_caller]
+    pub fn give(&self, path: &str) {
+        if let Some(uid) = self.user() {
+            self.shell(&format!("chown -R {uid}:{uid} {path}")).ok();
+        }
     }
 
     /// The events of a lab's log so far.

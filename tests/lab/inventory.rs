@@ -448,7 +448,7 @@ fn what_ipmi_sim_says_is_heard_after_many_commands_and_they_are_not() {
     let sets = format!(
         "for n in $(seq 260); do for value in 50 51; do
             {} bmc set node1 'CPU Temp' $value || exit; done; done",
-        env!("CARGO_BIN_EXE_nsplay")
+        host.spelled()
     );
     host.shell(&sets).ok();
     assert_eq!(value(&host, "CPU Temp"), 51.0);

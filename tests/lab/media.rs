@@ -41,7 +41,7 @@ fn iso(line: &str) -> Vec<u8> {
 fn a_medium_goes_into_a_running_node_boots_and_stays_until_it_is_ejected() {
     let host = Host::new();
     host.write("nsplay.toml", LAB);
-    // Nobody but root sees them, and QEMU is not root.
+    // Nobody but who runs nsplay sees them, which QEMU is not run as by root.
     let private = host.folder().join("private");
     fs::create_dir(&private).unwrap();
     for (name, line) in [("one.iso", "medium one"), ("two.iso", "medium two")] {
@@ -49,6 +49,7 @@ fn a_medium_goes_into_a_running_node_boots_and_stays_until_it_is_ejected() {
         fs::set_permissions(private.join(name), Permissions::from_mode(0o600)).unwrap();
     }
     fs::set_permissions(&private, Permissions::from_mode(0o700)).unwrap();
+    host.give("private");
     host.shell("mkfifo fifo; touch empty").ok();
     let media = |words: &[&str]| host.nsplay(&[&["media", "node1"], words].concat());
     media(&[]).fails(2, &["lab `default` is not up"]);

@@ -168,7 +168,7 @@ fn a_users_lab_gets_out_by_passt_without_root_and_never_to_the_host() {
 
 #[test]
 fn a_link_lets_a_lab_out_where_the_host_forwards_and_goes_with_the_lab() {
-    let host = with_servers();
+    let host = furnished(connected(Host::of_root()));
     host.write("nsplay.toml", &LAB.replace("true", "\"nft\""));
     let before = host.inventory();
     host.nsplay(&["up", "-d"]).fails(

@@ -116,6 +116,7 @@ fn a_process_that_has_a_dead_supervisors_number_is_left_alone() {
         fs::create_dir_all(record.parent().unwrap()).unwrap();
         fs::write(record.with_file_name("lock"), "").unwrap();
         fs::write(&record, record_of_it.to_string()).unwrap();
+        host.give("/run/nsplay");
         host.nsplay(&["down"]).ok();
         assert!(pid().contains(&number), "the canary was killed");
         assert!(!record.exists());

@@ -98,7 +98,7 @@ fn a_guest_and_the_members_reach_the_lab_and_no_packet_of_theirs_leaves_it() {
     host.write("forged.py", FORGED);
     host.shell(&format!(
         "{} exec fabric -- tcpdump -Ulnei lab0 ether src 02:00:00:00:be:ef >fabric 2>fabric.log &",
-        env!("CARGO_BIN_EXE_nsplay")
+        host.spelled()
     ))
     .ok();
     host.until("the fabric is heard", || {
@@ -116,11 +116,13 @@ fn a_guest_and_the_members_reach_the_lab_and_no_packet_of_theirs_leaves_it() {
         kinds.iter().all(|kind| heard.contains(kind))
     });
     // A host that is on the network itself hears it, and believes none of it.
-    host.nsplay(&["attach"]).ok();
-    host.shell("ping -c 1 -W 5 192.168.25.2").ok();
-    inside(&host, "node1", "python3 forged.py br-bmc").ok();
-    host.shell("sleep 0.3; ping -c 1 -W 5 192.168.25.2; ping -c 1 -W 5 203.0.113.1")
-        .ok();
+    if host.is_root() {
+        host.nsplay(&["attach"]).ok();
+        host.shell("ping -c 1 -W 5 192.168.25.2").ok();
+        inside(&host, "node1", "python3 forged.py br-bmc").ok();
+        host.shell("sleep 0.3; ping -c 1 -W 5 192.168.25.2; ping -c 1 -W 5 203.0.113.1")
+            .ok();
+    }
     let believed = host
         .shell("ip neigh show; ip -6 route show; ip -6 address show")
         .ok()

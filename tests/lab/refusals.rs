@@ -52,7 +52,7 @@ fn a_port_that_is_taken_is_refused_and_its_owner_named() {
     let taker = "import socket,time
 s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('127.0.0.1',623))
 t=socket.socket(); t.bind(('0.0.0.0',5901)); t.listen(); print(flush=True); time.sleep(999)";
-    let mut taken = host.command("python3");
+    let mut taken = host.callers("python3");
     let mut child = taken
         .args(["-c", taker])
         .stdout(std::process::Stdio::piped())
@@ -124,7 +124,7 @@ fn stub(host: &Host, name: &str, script: &str) -> String {
     format!(
         "PATH={}:$PATH exec {} up -d",
         host.folder().join("bin").display(),
-        env!("CARGO_BIN_EXE_nsplay")
+        host.spelled()
     )
 }
 

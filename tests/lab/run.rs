@@ -209,7 +209,7 @@ fn what_a_command_leaves_behind_ends_with_it_and_the_lab_that_it_takes_down_does
     host.write("nsplay.toml", "node = false\nssh = false\n");
     let command = format!(
         "setsid sleep 1003 >/dev/null 2>&1 & {} down && echo down && exit 5",
-        host.words(env!("CARGO_BIN_EXE_nsplay")).join(" ")
+        env!("CARGO_BIN_EXE_nsplay")
     );
     let ran = host.nsplay(&["run", "--", "sh", "-c", &command]);
     assert_eq!((ran.code, ran.out.as_str()), (5, "down\n"), "{}", ran.err);

@@ -8,7 +8,7 @@ fn a_shell_says_where_it_is_and_is_there() {
     let host = Host::new();
     host.write("nsplay.toml", "[node.node1]\npower = \"off\"\n");
     host.nsplay(&["up", "-d"]).ok();
-    let nsplay = env!("CARGO_BIN_EXE_nsplay");
+    let nsplay = host.spelled();
     let mut shell = Typist::at(&host, &format!("exec {nsplay} shell node1"));
     shell.sees("(default/node1) ");
     shell.types("ip -br -4 addr show br-bmc\r");

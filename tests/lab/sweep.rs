@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::host::{Host, Ran, ran};
-use crate::ways::with_uplink;
+use crate::ways::connected;
 
 /// A lab without a guest: each step that makes a lab is there, and none takes long.
 const LAB: &str = "\
@@ -283,7 +283,7 @@ fn a_signal_during_up_takes_back_what_was_made_and_down_finishes_first() {
 
 #[test]
 fn a_way_that_dies_or_fails_at_any_step_leaves_the_host_as_it_was() {
-    let host = with_uplink();
+    let host = connected(Host::of_root());
     host.shell("sysctl -qw net.ipv4.ip_forward=1").ok();
     let alone = "node = false\ndhcp = false\nssh = false\n";
     let attached = format!("{alone}[network]\nattach = true\n");

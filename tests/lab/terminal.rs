@@ -26,7 +26,7 @@ const SPINNER: [&str; 4] = ["[|]", "[/]", "[-] late", "[\\]"];
 
 /// A terminal of 40 columns in which `nsplay ARGUMENTS` runs, with `more` in its environment.
 fn terminal(host: &Host, more: &str, arguments: &str) -> Typist {
-    let nsplay = env!("CARGO_BIN_EXE_nsplay");
+    let nsplay = host.spelled();
     let environment = format!("env -u CI -u NO_COLOR TERM=xterm {more}");
     Typist::at(
         host,
@@ -65,7 +65,6 @@ fn a_lab_comes_up_in_lines_that_fit_whoever_reads_them() {
     let host = Host::new();
     host.write("nsplay.toml", LAB);
     let before = host.inventory();
-    let nsplay = env!("CARGO_BIN_EXE_nsplay");
 
     let mut up = terminal(&host, "", "up -d");
     up.sees("slow   created; starting");
@@ -155,6 +154,8 @@ fn a_lab_comes_up_in_lines_that_fit_whoever_reads_them() {
     assert!(shown.contains("error: `slow`: "), "{shown}");
     assert!(!shown.contains("created"), "{shown}");
     assert_eq!(parser.screen().cursor_position().1, 0, "{shown}");
-    host.until("nothing runs", || host.processes(nsplay).is_empty());
+    host.until("nothing runs", || {
+        host.processes(env!("CARGO_BIN_EXE_nsplay")).is_empty()
+    });
     host.is_as_before(&before);
 }

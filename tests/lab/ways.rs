@@ -43,7 +43,7 @@ pub fn network(host: &Host) -> String {
 
 #[test]
 fn an_attached_host_reaches_the_lab_and_the_lab_does_not_reach_the_host() {
-    let host = with_uplink();
+    let host = connected(Host::of_root());
     let before = host.inventory();
     host.write("nsplay.toml", LAB);
     host.nsplay(&["up", "-d"]).ok();
@@ -120,7 +120,7 @@ fn an_attached_host_reaches_the_lab_and_the_lab_does_not_reach_the_host() {
 
 #[test]
 fn a_lab_file_puts_the_host_on_its_networks_and_none_that_it_cannot_be_on() {
-    let host = with_uplink();
+    let host = connected(Host::of_root());
     let before = host.inventory();
     let file = "node = false\n[network]\nattach = true\n[network.data]\nsubnet = \"10.9.0.0/24\"\nattach = true\n[web]\nnetwork = \"data\"\n";
     host.write("nsplay.toml", file);
@@ -170,7 +170,7 @@ fn a_lab_file_puts_the_host_on_its_networks_and_none_that_it_cannot_be_on() {
 
 #[test]
 fn nothing_of_a_way_outlives_a_lab_that_is_killed() {
-    let host = with_uplink();
+    let host = connected(Host::of_root());
     let (before, alone) = (host.inventory(), network(&host));
     host.write("nsplay.toml", LAB);
     for next in [&["down"][..], &["up", "-d"]] {
@@ -208,7 +208,7 @@ fn nothing_of_a_way_outlives_a_lab_that_is_killed() {
 
 #[test]
 fn a_network_that_overlaps_a_route_of_the_host_is_not_attached() {
-    let host = with_uplink();
+    let host = connected(Host::of_root());
     host.nsplay(&["attach"])
         .fails(2, &["lab `default` is not up"]);
     host.write("nsplay.toml", LAB);
