@@ -2,6 +2,7 @@
 
 mod boot;
 mod boot_devices;
+mod caller;
 mod capture;
 mod cells;
 mod changes;
