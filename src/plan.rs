@@ -10,6 +10,7 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,9 @@ const FIRST_USER: u32 = 60600;
 
 /// The user that carries connections out of the lab, above those of any member.
 const WAY_OUT_USER: u32 = 61183;
+
+/// The users that root's labs run programs as.
+pub const USERS: RangeInclusive<u32> = FIRST_USER..=WAY_OUT_USER;
 
 /// Everything that the supervisor does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -118,7 +118,7 @@ fn privileges(facts: &Facts) -> Finding {
             return ok("privileges", who)
                 .but(
                     Level::Degraded,
-                    "labs are made in a user namespace, without `attach` and `nat`, on \
+                    "labs are made in a user namespace, without `attach` and `nat = \"nft\"`, on \
                      unprivileged ports",
                 )
                 .by_hand("sudo nsplay doctor");

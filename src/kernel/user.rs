@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, PipeReader, Read, Write};
+use std::ops::RangeInclusive;
 
 use nix::libc;
 use nix::sched::{CloneFlags, setns};
@@ -17,10 +18,6 @@ use super::mount;
 /// `_LINUX_CAPABILITY_VERSION_3` of `<linux/capability.h>`: two 32-bit halves of each set.
 const VERSION: u32 = 0x2008_0522;
 
-/// `CAP_SYS_ADMIN` of `<linux/capability.h>`.
-pub const SYS_ADMIN: u32 = 21;
-/// `CAP_NET_ADMIN` of `<linux/capability.h>`.
-pub const NET_ADMIN: u32 = 12;
 /// `CAP_NET_BIND_SERVICE` of `<linux/capability.h>`.
 pub const NET_BIND_SERVICE: u32 = 10;
 
@@ -110,6 +107,41 @@ pub fn has(capability: u32) -> bool {
     sets.unwrap_or_default() & (1 << capability) != 0
 }
 
+/// Whether the calling process's user namespace knows all of some users and groups
+/// (user_namespaces(7)); false where `/proc` does not say.
+#[must_use]
+pub fn knows(numbers: &RangeInclusive<u32>) -> bool {
+    ["uid_map", "gid_map"].iter().all(|map| {
+        let map = fs::read_to_string(format!("/proc/self/{map}")).unwrap_or_default();
+        covers(&map, numbers)
+    })
+}
+
+/// Whether a map, of lines that say the first number inside, outside, and how many, has all of some
+/// numbers inside.
+fn covers(map: &str, numbers: &RangeInclusive<u32>) -> bool {
+    let ranges: Vec<(u32, u32)> = map
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let first: u32 = words.next()?.parse().ok()?;
+            let count: u32 = words.nth(1)?.parse().ok()?;
+            Some((first, first.checked_add(count.checked_sub(1)?)?))
+        })
+        .collect();
+    let mut next = *numbers.start();
+    while let Some((_, last)) = ranges
+        .iter()
+        .find(|(first, last)| (*first..=*last).contains(&next))
+    {
+        if last >= numbers.end() {
+            return true;
+        }
+        next = last + 1;
+    }
+    false
+}
+
 /// Moves the calling process, which must have one thread, into a user namespace of its own user's,
 /// with all capabilities there, also for what it executes.
 ///
@@ -166,5 +198,32 @@ fn hear(mut told: PipeReader) -> Result<(), Forbidden> {
             })
         }
         [] => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_covers_what_its_lines_cover_together() {
+        let host = "         0          0 4294967295\n";
+        let one = "         0       1000          1\n";
+        let container = "0 1000 1\n1 100000 65536\n";
+        let pieces = "9 0 3\n5 100 2\n7 50 2\n";
+        for (map, numbers, whether) in [
+            (host, 60600..=61183, true),
+            (one, 60600..=61183, false),
+            (one, 0..=0, true),
+            (container, 60600..=61183, true),
+            (container, 60600..=65537, false),
+            (pieces, 5..=11, true),
+            (pieces, 5..=12, false),
+            (pieces, 4..=11, false),
+            ("0 0 0\nno map\n", 0..=0, false),
+            ("", 0..=0, false),
+        ] {
+            assert_eq!(covers(map, &numbers), whether, "{map:?} {numbers:?}");
+        }
     }
 }

@@ -211,6 +211,31 @@ fn what_the_system_forbids_a_user_is_said_with_the_remedy() {
         ],
     );
     host.shell("chmod 0666 /dev/net/tun").ok();
+    let whole = host.inventory();
+    host.shell(
+        "mkdir /run/dev && mount -t tmpfs -o mode=755 tmpfs /run/dev && cd /dev &&
+         cp -a net null zero full random urandom tty ptmx fd /run/dev &&
+         mkdir /run/dev/pts /run/dev/shm && mknod -m 0600 /run/dev/kvm c 10 232 &&
+         mount --bind pts /run/dev/pts && mount --bind shm /run/dev/shm &&
+         mount --rbind /run/dev /dev",
+    )
+    .ok();
+    host.write("nsplay.toml", "[node.node1]\naccel = \"kvm\"\n");
+    host.nsplay(&["up", "-d"]).fails(
+        2,
+        &[
+            "node `node1` wants KVM: /dev/kvm: Permission denied",
+            "hint: accel = \"auto\" takes TCG",
+        ],
+    );
+    host.write("nsplay.toml", "[node.node1]\npower = \"off\"\n");
+    let up = host.nsplay(&["up", "-d"]).ok();
+    let says = "run under TCG, QEMU's own translator: /dev/kvm: Permission denied";
+    assert!(up.err.contains(says), "{}", up.err);
+    host.nsplay(&["down"]).ok();
+    host.shell("umount -R /dev && umount -R /run/dev && rmdir /run/dev")
+        .ok();
+    host.is_as_before(&whole);
     // A part of /proc that is covered, as in a container.
     host.shell("mount -t tmpfs tmpfs /proc/acpi || mount -t tmpfs tmpfs /proc/fs")
         .ok();

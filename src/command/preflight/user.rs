@@ -10,27 +10,51 @@ use crate::error::Problem;
 use crate::host::tools::Tools;
 use crate::kernel::user::{self, Forbidden, Step};
 use crate::lab::Lab;
+use crate::plan::USERS;
 
 /// The device that a TAP is made with.
 const TUN: &str = "/dev/net/tun";
 
+/// What labs of root are made with, and what their programs have of it (capabilities(7)).
+const NEEDED: [(u32, &str); 12] = [
+    (0, "CAP_CHOWN"),
+    (1, "CAP_DAC_OVERRIDE"),
+    (3, "CAP_FOWNER"),
+    (5, "CAP_KILL"),
+    (6, "CAP_SETGID"),
+    (7, "CAP_SETUID"),
+    (user::NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE"),
+    (12, "CAP_NET_ADMIN"),
+    (13, "CAP_NET_RAW"),
+    (18, "CAP_SYS_CHROOT"),
+    (21, "CAP_SYS_ADMIN"),
+    (29, "CAP_AUDIT_WRITE"),
+];
+
 /// What root lacks.
 pub fn of_root() -> Option<Problem> {
-    let needed = [
-        (user::SYS_ADMIN, "CAP_SYS_ADMIN"),
-        (user::NET_ADMIN, "CAP_NET_ADMIN"),
-    ];
-    let lacks = needed.into_iter().filter(|(number, _)| !user::has(*number));
-    let lacks: Vec<&str> = lacks.map(|(_, name)| name).collect();
-    (!lacks.is_empty()).then(|| Problem {
+    let lacks = NEEDED.iter().filter(|(number, _)| !user::has(*number));
+    let lacks: Vec<&str> = lacks.map(|(_, name)| *name).collect();
+    if !lacks.is_empty() {
+        return Some(Problem {
+            message: format!(
+                "this root lacks {}, which a lab needs of it",
+                lacks.join(", ")
+            ),
+            hint: Some(
+                "run it outside of the container, in a privileged one, or as an ordinary user"
+                    .to_owned(),
+            ),
+        });
+    }
+    (!user::knows(&USERS)).then(|| Problem {
         message: format!(
-            "nsplay up makes namespaces and network links, and this root lacks {}",
-            lacks.join(" and ")
+            "a lab's programs run as users from {} to {}, and this root's user namespace does not \
+             have them (/proc/self/uid_map)",
+            USERS.start(),
+            USERS.end()
         ),
-        hint: Some(
-            "run it outside of the container, in a privileged one, or as an ordinary user"
-                .to_owned(),
-        ),
+        hint: Some("run nsplay outside of it, as the user itself: a lab needs no root".to_owned()),
     })
 }
 
