@@ -4,15 +4,20 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket, UnixStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::beside::Beside;
+use crate::bmc::ipmi_sim::RMCP_PORT;
 use crate::program::Probe;
 use crate::service::{ProbeMarks, httpd};
 
@@ -155,7 +160,7 @@ async fn tpm(at: &Path) -> io::Result<()> {
 async fn rmcp(at: SocketAddrV4) -> io::Result<()> {
     const PING: [u8; 12] = [6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 0, 0, 0];
     const PONG: u8 = 0x40;
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    let socket = rmcp_socket()?;
     socket.connect(at).await?;
     socket.send(&PING).await?;
     let mut answer = [0; 64];
@@ -164,4 +169,19 @@ async fn rmcp(at: SocketAddrV4) -> io::Result<()> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(())
+}
+
+/// Bound to one port for all BMCs and all times: what answers for a BMC remembers each client for a
+/// while (`relay`), and so this one once.
+fn rmcp_socket() -> io::Result<UdpSocket> {
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        None,
+    )?;
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, RMCP_PORT);
+    bind(socket.as_raw_fd(), &SockaddrIn::from(from))?;
+    UdpSocket::from_std(socket.into())
 }
