@@ -16,10 +16,12 @@ use super::{down, fetch, preflight};
 use crate::cli;
 use crate::client::Client;
 use crate::diff::Edit;
+use crate::doctor;
 use crate::error::{FAILED, Failure};
 use crate::event::What;
 use crate::faultpoint::point;
 use crate::files;
+use crate::host::packages;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
 use crate::json::{self, Raised};
@@ -341,7 +343,7 @@ fn watch(mut client: Client, options: &cli::Up, lab: &Lab, dir: &RunDir) -> Resu
         match reply {
             Some(Reply::Event(event)) => {
                 if let What::Failed { message } = event.what {
-                    return Err(Failure::failed(message));
+                    return Err(failed(lab, message));
                 }
                 match (options.json, &event.what) {
                     (true, _) if hold => printer.json(&event),
@@ -388,6 +390,16 @@ fn watch(mut client: Client, options: &cli::Up, lab: &Lab, dir: &RunDir) -> Resu
             }
         }
     }
+}
+
+/// Why a lab failed, with what may be behind it: nobody asks for versions while all is well.
+pub fn failed(lab: &Lab, message: String) -> Failure {
+    let wrong = doctor::wrong(&packages::wanted(lab), &Finder::from_env());
+    let mut failure = Failure::failed(message);
+    if let Some(last) = failure.problems.last_mut().filter(|_| !wrong.is_empty()) {
+        last.hint = Some(wrong.join("\nhint: "));
+    }
+    failure
 }
 
 /// What became of a supervisor that has ended without a word: that is in its log.

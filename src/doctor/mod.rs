@@ -16,6 +16,7 @@ use crate::host::packages::Manager;
 
 pub use facts::{Facts, Feature, Folder, Port, Program};
 pub use judge::{examine, install};
+pub use versions::wrong;
 
 /// What was found about one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use super::Level;
-use crate::host::packages::Need;
+use crate::host::packages::{Need, Wanted};
 use crate::host::programs::{Finder, Host};
 
 /// The first QEMU that knows `-action`, by which a node's panic and reset are seen.
@@ -92,6 +92,25 @@ pub fn unfit(need: Need, version: &str) -> Option<Unfit> {
         | Need::IpxeBios
         | Need::IpxeUefi => None,
     }
+}
+
+/// What does not work in the versions that are here of what is wanted, each in a sentence.
+#[must_use]
+pub fn wrong(wanted: &[Wanted], finder: &Finder) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut wrong = Vec::new();
+    for need in wanted.iter().map(|wanted| wanted.need) {
+        if seen.contains(&need) {
+            continue;
+        }
+        seen.push(need);
+        if let Some(version) = of(need, finder)
+            && let Some(unfit) = unfit(need, &version)
+        {
+            wrong.push(format!("{need} is {version} here: {}", unfit.cost));
+        }
+    }
+    wrong
 }
 
 /// The first three numbers of a version, wherever they begin; 0 where it has fewer.

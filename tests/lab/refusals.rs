@@ -149,6 +149,27 @@ fn a_program_that_ends_before_it_answers_fails_up_by_name_and_nothing_remains() 
 }
 
 #[test]
+fn a_program_that_is_too_old_is_named_with_the_version_that_does() {
+    let host = Host::new();
+    let before = host.inventory();
+    let up = stub(
+        &host,
+        "dnsmasq",
+        "test \"$1\" = --version && echo 'Dnsmasq version 2.66  Copyright' && exit
+         echo 'dnsmasq: bad option at line 15' >&2; exit 1",
+    );
+    host.shell(&up).fails(
+        1,
+        &[
+            "error: `dhcp`: dnsmasq exited with status 1",
+            "bad option at line 15",
+            "hint: dnsmasq is 2.66 here: only labs with dhcp = false run; that takes dnsmasq 2.67",
+        ],
+    );
+    host.is_as_before(&before);
+}
+
+#[test]
 fn a_program_that_never_answers_fails_up_by_name_and_nothing_remains() {
     let host = Host::new();
     let before = host.inventory();

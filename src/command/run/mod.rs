@@ -232,7 +232,7 @@ impl Run<'_> {
                 return Err(ended());
             };
             match &event.what {
-                What::Failed { message } => return Err(Failure::failed(message.clone())),
+                What::Failed { message } => return Err(up::failed(self.lab, message.clone())),
                 What::Down { .. } => return Err(ended()),
                 // Members' lines would be taken for the command's output.
                 What::Log { .. } => continue,
