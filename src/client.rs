@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::error::{Cause, Failure, Problem};
+use crate::error::{Cause, Failure};
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Member, Reply, Request};
 
@@ -70,13 +70,7 @@ impl Client {
                 .map_err(|error| Failure::io("hear of the lab", &error))?;
             match reply {
                 Some(Reply::Refused { message }) => return Err(Failure::failed(message)),
-                Some(Reply::Unknown { message }) => {
-                    let problem = Problem {
-                        message,
-                        hint: None,
-                    };
-                    return Err(Failure::all(vec![problem]).because(Cause::Unknown));
-                }
+                Some(Reply::Unknown { message }) => return Err(Failure::unknown(message)),
                 Some(Reply::Done) => return Ok(()),
                 Some(reply) => take(reply),
                 None => return Err(Failure::failed("the lab ended")),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::lab::Name;
 use crate::lab::file::Report;
 
 /// Why a command failed.
@@ -30,6 +31,13 @@ pub enum Cause {
     /// What the exit code says.
     #[default]
     Other,
+}
+
+/// That there is no such thing, and what there is instead.
+#[must_use]
+pub fn no_such<'n>(what: &str, name: &Name, known: impl IntoIterator<Item = &'n Name>) -> String {
+    let known: Vec<&str> = known.into_iter().map(Name::as_str).collect();
+    format!("no {what} `{name}`; the lab has: {}", known.join(", "))
 }
 
 /// One thing that is wrong.
@@ -104,6 +112,12 @@ impl Failure {
     #[must_use]
     pub fn refused(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::one(REFUSED, message, Some(hint.into()))
+    }
+
+    /// Something that there is not; the message says what there is.
+    #[must_use]
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::one(REFUSED, message, None).because(Cause::Unknown)
     }
 
     /// All that was refused.

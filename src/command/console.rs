@@ -43,7 +43,7 @@ pub fn run(options: &cli::Console, lab: &Name) -> Result<u8, Failure> {
         .map_err(|error| Failure::io("hear of the lab", &error))?;
     let node = match reply {
         Some(Reply::Console { node }) => node,
-        Some(Reply::Nodes { nodes }) => return Err(which(lab, node.as_ref(), &nodes)),
+        Some(Reply::Nodes { nodes }) => return Err(super::which_node(lab, node.as_ref(), &nodes)),
         Some(Reply::Refused { message }) => return Err(Failure::failed(message)),
         Some(_) | None => return Err(Failure::failed("the lab ended")),
     };
@@ -88,21 +88,6 @@ pub fn run(options: &cli::Console, lab: &Name) -> Result<u8, Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         Err(error) => Err(io(error)),
     }
-}
-
-/// Says which nodes there are instead of the one that was asked for.
-fn which(lab: &Name, asked: Option<&Name>, nodes: &[Name]) -> Failure {
-    let names = nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let message = match (asked, names.len()) {
-        (_, 0) => format!("lab `{lab}` has no node"),
-        (Some(asked), _) => format!("lab `{lab}` has no node `{asked}`"),
-        (None, _) => format!("lab `{lab}` has more than one node"),
-    };
-    let hint = match names.as_slice() {
-        [] => "`nsplay ps` lists its members".to_owned(),
-        names => format!("name one of: {}", names.join(", ")),
-    };
-    Failure::refused(message, hint)
 }
 
 /// A terminal in raw mode, until it is dropped.

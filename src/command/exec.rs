@@ -37,7 +37,7 @@ pub fn inside(member: &Name, lab: &Name, command: &mut Command) -> Result<u8, Fa
     let open = |path: std::path::PathBuf| {
         File::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::refused(
-                format!("lab `{lab}` has no member `{member}`"),
+                format!("no member `{member}` in lab `{lab}`"),
                 "`nsplay ps` lists them; `fabric` is the network between them",
             ),
             _ => Failure::io(format_args!("enter `{member}`"), &error),

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::cli;
 use crate::client::Client;
-use crate::error::{Cause, Failure};
+use crate::error::{Failure, no_such};
 use crate::inspect::{Inspection, Service};
 use crate::lab::Name;
 use crate::rundir::RunDir;
@@ -71,12 +71,7 @@ fn from_file(options: &cli::Inspect, project: Option<&Name>) -> Result<Found, Fa
     }
     let names = lab.members();
     if !names.contains(&member) {
-        let names: Vec<&str> = names.into_iter().map(Name::as_str).collect();
-        let failure = Failure::refused(
-            format!("no member `{member}` in lab `{}`", lab.name),
-            format!("its members: {}", names.join(", ")),
-        );
-        return Err(failure.because(Cause::Unknown));
+        return Err(Failure::unknown(no_such("member", member, names)));
     }
     let plan = super::plan::of(&options.lab, project)?;
     let service = Service::of(&plan, member, None);

@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bmc::bank::Bank;
 use crate::cli::{Command, FileOptions};
-use crate::error::{Cause, Failure, Problem};
+use crate::error::{Cause, Failure, Problem, no_such};
 use crate::host::unprivileged;
 use crate::lab::file::{self, Origin, ProfileFile, Report, Source};
 use crate::lab::{Lab, Moved, Name, Occupied};
@@ -100,6 +100,19 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Command::Generate(verb) => generate::run(verb),
         Command::Import(verb) => import::run(verb),
         Command::Supervise { .. } => Ok(0),
+    }
+}
+
+/// Says which nodes there are instead of the one that was asked for.
+fn which_node(lab: &Name, asked: Option<&Name>, nodes: &[Name]) -> Failure {
+    match (asked, nodes) {
+        (_, []) => Failure::unknown(format!("lab `{lab}` has no node")),
+        (Some(asked), _) => Failure::unknown(no_such("node", asked, nodes)),
+        (None, _) => {
+            let names: Vec<&str> = nodes.iter().map(Name::as_str).collect();
+            let message = format!("lab `{lab}` has more than one node");
+            Failure::refused(message, format!("name one of: {}", names.join(", ")))
+        }
     }
 }
 

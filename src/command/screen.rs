@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::cli;
 use crate::client::Client;
-use crate::error::{Cause, Failure};
+use crate::error::Failure;
 use crate::host::programs::Finder;
 use crate::json::{Keys, Screenshot, Vnc};
 use crate::lab::Name;
@@ -90,9 +90,7 @@ pub fn picture(dir: &RunDir, node: &Name) -> Result<Vec<u8>, Failure> {
     let (width, height) = match client.reply().map_err(broken)? {
         Some(Reply::Picture { width, height }) => (width, height),
         Some(Reply::Refused { message }) => return Err(Failure::failed(message)),
-        Some(Reply::Unknown { message }) => {
-            return Err(Failure::refused(message, "`nsplay ps` lists the nodes"));
-        }
+        Some(Reply::Unknown { message }) => return Err(Failure::unknown(message)),
         Some(_) | None => return Err(Failure::failed("the lab ended")),
     };
     let (mut points, mut stream) = client.into_stream().map_err(broken)?;
@@ -177,18 +175,13 @@ pub fn vnc(options: &cli::Vnc, lab: &Name) -> Result<u8, Failure> {
                 .collect();
         }
     })?;
-    let names: Vec<String> = nodes.iter().map(|node| node.name.to_string()).collect();
     let found = match &options.node {
         Some(name) => nodes.iter().find(|node| node.name == *name),
         None => nodes.first().filter(|_| nodes.len() == 1),
     };
     let Some(node) = found else {
-        let asked = options.node.as_ref().map_or_else(
-            || format!("lab `{lab}` has {} nodes", nodes.len()),
-            |name| format!("lab `{lab}` has no node `{name}`"),
-        );
-        let hint = format!("name one of: {}", names.join(", "));
-        return Err(Failure::refused(asked, hint).because(Cause::Unknown));
+        let names: Vec<Name> = nodes.into_iter().map(|node| node.name).collect();
+        return Err(super::which_node(lab, options.node.as_ref(), &names));
     };
     let Some(at) = node.published.first() else {
         return Err(Failure::refused(

@@ -21,6 +21,7 @@ use super::see;
 use super::wait::Vain;
 use super::ways::Refusal;
 use super::{link, media};
+use crate::error::no_such;
 use crate::event::{Event, What};
 use crate::inspect::{Inspection, Service};
 use crate::journal;
@@ -248,15 +249,11 @@ async fn answer(client: UnixStream, desk: Desk) -> io::Result<()> {
 }
 
 pub(super) fn no_node(desk: &Desk, node: &Name) -> String {
-    let names = nodes(desk.lab.plan().as_ref());
-    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
-    format!("no node `{node}`; the lab has: {}", names.join(", "))
+    no_such("node", node, &nodes(desk.lab.plan().as_ref()))
 }
 
 fn no_member(plan: &Plan, member: &Name) -> String {
-    let names = plan.lab.members().into_iter().map(Name::as_str);
-    let names: Vec<&str> = names.collect();
-    format!("no member `{member}`; the lab has: {}", names.join(", "))
+    no_such("member", member, plan.lab.members())
 }
 
 /// What a member is.

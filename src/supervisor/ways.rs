@@ -14,6 +14,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::out::{self, Outside};
+use crate::error::no_such;
 use crate::faultpoint::{moment, point};
 use crate::host::routes;
 use crate::kernel::netns;
@@ -225,9 +226,8 @@ fn find<'a>(lab: &'a Lab, name: Option<&Name>) -> Result<&'a Network, Refusal> {
     };
     let found = lab.networks().find(|network| network.name == *name);
     found.ok_or_else(|| {
-        let names = lab.networks().map(|network| network.name.as_str());
-        let names = names.collect::<Vec<_>>().join(", ");
-        Refusal::Input(format!("no network `{name}`; the lab has: {names}"))
+        let names = lab.networks().map(|network| &network.name);
+        Refusal::Input(no_such("network", name, names))
     })
 }
 

@@ -253,7 +253,7 @@ fn a_console_that_cannot_be_is_refused() {
     host.nsplay(&["up", "-d"]).ok();
     let names = "hint: name one of: node1, node2";
     host.nsplay(&["console", "node3"])
-        .fails(2, &["lab `default` has no node `node3`", names]);
+        .fails(2, &["no node `node3`; the lab has: node1, node2"]);
     host.nsplay(&["console"])
         .fails(2, &["lab `default` has more than one node", names]);
 }

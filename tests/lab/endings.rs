@@ -129,5 +129,5 @@ fn what_exec_runs_ends_with_the_lab() {
         .code;
     assert_eq!(code, 7);
     host.nsplay(&["exec", "nobody", "--", "true"])
-        .fails(2, &["lab `default` has no member `nobody`"]);
+        .fails(2, &["no member `nobody` in lab `default`"]);
 }

@@ -199,7 +199,7 @@ boot
     host.nsplay(&["vnc", "panic"])
         .fails(2, &["is not published", "vnc = "]);
     host.nsplay(&["vnc"])
-        .fails(2, &["has 6 nodes", "name one of: disk"]);
+        .fails(2, &["has more than one node", "hint: name one of: disk"]);
 }
 
 #[test]
