@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli;
 use crate::client::{Client, not_up};
-use crate::error::Failure;
+use crate::error::{Cause, Failure};
 use crate::event::{Event, What};
 use crate::journal;
 use crate::lab::Name;
@@ -15,6 +15,7 @@ use crate::ui::{self, Printer};
 
 /// Prints the log of the lab, or of its last run when it is not up.
 pub fn run(options: &cli::Logs, lab: &Name) -> Result<u8, Failure> {
+    all_known(lab, &options.members)?;
     let mut printer = Printer::of_log();
     let from = beginning(options.since);
     each(lab, options.follow, |event| {
@@ -31,6 +32,7 @@ pub fn run(options: &cli::Logs, lab: &Name) -> Result<u8, Failure> {
 
 /// Prints what happens, and not what members print.
 pub fn events(options: &cli::Events, lab: &Name) -> Result<u8, Failure> {
+    all_known(lab, &options.members)?;
     let mut printer = Printer::of_events();
     let from = beginning(options.since);
     each(lab, options.follow, |event| {
@@ -86,13 +88,41 @@ pub fn each(lab: &Name, follow: bool, mut take: impl FnMut(Event)) -> Result<(),
 
 /// Whether an event belongs to one of `members`; all do when none is named.
 fn wanted(event: &Event, members: &[Name]) -> bool {
-    let whose = match &event.what {
+    members.is_empty() || whose(event).is_some_and(|whose| members.contains(whose))
+}
+
+/// Refuses members that the log knows nothing of, which would be waited for in vain.
+fn all_known(lab: &Name, members: &[Name]) -> Result<(), Failure> {
+    // Without a log, who reads it says why.
+    let Ok(events) = journal::read(&RunDir::new(lab).log()) else {
+        return Ok(());
+    };
+    let mut unknown: Vec<&Name> = members.iter().collect();
+    for event in events {
+        if unknown.is_empty() {
+            break;
+        }
+        unknown.retain(|member| whose(&event) != Some(member));
+    }
+    match unknown.first() {
+        None => Ok(()),
+        Some(member) => Err(Failure::refused(
+            format!("nothing of `{member}` is in the log of lab `{lab}`"),
+            "`nsplay ps` lists its members",
+        )
+        .because(Cause::Unknown)),
+    }
+}
+
+/// The member or node that an event is of; none if it is the lab's.
+fn whose(event: &Event) -> Option<&Name> {
+    match &event.what {
         What::Log { member, .. }
         | What::Ready { member, .. }
         | What::Exited { member, .. }
         | What::OutOfMemory { member, .. }
         | What::Stopped { member, .. }
-        | What::Started { member, .. } => member,
+        | What::Started { member, .. } => Some(member),
         What::Power { node, .. }
         | What::Reset { node, .. }
         | What::Stage { node, .. }
@@ -101,12 +131,11 @@ fn wanted(event: &Event, members: &[Name]) -> bool {
         | What::Shape { node, .. }
         | What::Media { node, .. }
         | What::Sensor { node, .. }
-        | What::Fault { node, .. } => node,
+        | What::Fault { node, .. } => Some(node),
         What::Made { .. }
         | What::Up { .. }
         | What::Failed { .. }
         | What::Note { .. }
-        | What::Down { .. } => return members.is_empty(),
-    };
-    members.is_empty() || members.contains(whose)
+        | What::Down { .. } => None,
+    }
 }

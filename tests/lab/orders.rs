@@ -65,6 +65,16 @@ fn a_service_is_stopped_until_it_is_started_and_the_others_notice_nothing() {
 
     host.nsplay(&["stop", "nobody"])
         .fails(2, &["no member `nobody`; the lab has: echo, late, node1"]);
+    let nothing = "nothing of `nobody` is in the log of lab `default`";
+    host.nsplay(&["logs", "echo", "nobody"])
+        .fails(2, &[nothing, "hint: `nsplay ps` lists its members"]);
+    host.nsplay(&["events", "-f", "nobody"])
+        .fails(2, &[nothing]);
+    let of_echo = host.nsplay(&["events", "echo"]).ok().out;
+    assert!(
+        of_echo.contains("echo") && !of_echo.contains("late"),
+        "{of_echo}"
+    );
     inside.kill().unwrap();
     inside.wait().unwrap();
 }
