@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use crate::cells::{see_only, seen};
 use crate::host::Host;
+use crate::typist::Typist;
 
 #[test]
 fn a_user_has_the_whole_lab_without_root() {
@@ -54,12 +55,9 @@ fn a_user_has_the_whole_lab_without_root() {
     );
 
     host.prints("node1", "nsplay: node1 is up: 192.168.25.1", 1);
-    let console = host
-        .bounded(env!("CARGO_BIN_EXE_nsplay"))
-        .args(["console"])
-        .output();
-    let console = String::from_utf8_lossy(&console.unwrap().stdout).into_owned();
-    assert!(console.contains("nsplay: node1 is up"), "{console}");
+    let mut console = host.bounded(env!("CARGO_BIN_EXE_nsplay"));
+    let mut console = Typist::of(console.arg("console"));
+    console.sees("nsplay: node1 is up");
     assert_eq!(
         host.ipmitool(&["power", "status"]).ok().out,
         "Chassis Power is on\n"
@@ -74,6 +72,7 @@ fn a_user_has_the_whole_lab_without_root() {
     host.nsplay(&["bmc", "sensors", "node1"]).ok();
 
     host.nsplay(&["down"]).ok();
+    assert_eq!(console.ends(), 1);
     host.is_as_before(&before);
     let logs = host.nsplay(&["logs"]).ok();
     assert!(logs.out.contains("dhcp  | started"), "{}", logs.out);
