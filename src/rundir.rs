@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::faultpoint::{moment, point};
 use crate::host::places::Places;
+use crate::kernel::clone::{gone, pidfd_open};
 use crate::kernel::{cgroup, hostlink};
 use crate::lab::Name;
 use crate::ways;
@@ -468,7 +469,7 @@ impl Supervisor {
     /// # Errors
     /// NotFound when there is none; InvalidData when `/proc` reads otherwise than its man page says.
     pub fn of(pid: i32) -> io::Result<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(gone)?;
         // The second field, the name in parentheses, may itself hold spaces and parentheses.
         let start_time = stat
             .rsplit_once(')')
@@ -488,7 +489,7 @@ impl Supervisor {
     /// # Errors
     /// NotFound when it has gone; what pidfd_open(2) says.
     pub fn open(&self) -> io::Result<OwnedFd> {
-        let pidfd = crate::kernel::clone::pidfd_open(self.pid)?;
+        let pidfd = pidfd_open(self.pid)?;
         if Self::of(self.pid)? != *self {
             return Err(io::ErrorKind::NotFound.into());
         }

@@ -111,10 +111,7 @@ pub fn sibling() -> io::Result<ForkResult> {
 pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: a system call with integers; the descriptor that it returns is ours alone.
     match unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } {
-        -1 => Err(match io::Error::last_os_error() {
-            error if error.raw_os_error() == Some(libc::ESRCH) => io::ErrorKind::NotFound.into(),
-            error => error,
-        }),
+        -1 => Err(gone(io::Error::last_os_error())),
         fd => Ok(unsafe {
             // SAFETY: as above.
             OwnedFd::from_raw_fd(RawFd::try_from(fd).map_err(io::Error::other)?)
@@ -144,8 +141,33 @@ pub fn pidfd_send_signal(
     if sent == 0 {
         return Ok(());
     }
-    Err(match io::Error::last_os_error() {
-        error if error.raw_os_error() == Some(libc::ESRCH) => io::ErrorKind::NotFound.into(),
-        error => error,
-    })
+    Err(gone(io::Error::last_os_error()))
+}
+
+/// The error, with ESRCH as NotFound: the one is of a process that has ended, the other of a file of
+/// its in `/proc`, whose reading may end as either.
+pub fn gone(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ESRCH) => io::ErrorKind::NotFound.into(),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_ends_while_it_is_looked_at_is_not_found() {
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut stat = File::open(format!("/proc/{}/stat", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let error = stat.read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(gone(error).kind(), io::ErrorKind::NotFound);
+    }
 }

@@ -70,7 +70,7 @@ fn what_a_guest_says_is_read_back_by_tshark_with_the_name_of_its_link() {
 
     // A pipe gets each packet as it comes.
     let script = format!(
-        "{} capture fabric:web -w - --count 2 arp | tshark -r - -T fields -e frame.interface_name -e arp.dst.proto_ipv4",
+        "{} capture fabric:web -w - --count 2 arp host 192.168.25.77 | tshark -r - -T fields -e frame.interface_name -e arp.dst.proto_ipv4",
         host.spelled()
     );
     let piped = host
