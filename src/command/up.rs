@@ -21,9 +21,9 @@ use crate::error::{FAILED, Failure};
 use crate::event::What;
 use crate::faultpoint::point;
 use crate::files;
-use crate::host::packages;
 use crate::host::programs::Finder;
 use crate::host::tools::Tools;
+use crate::host::{denials, packages};
 use crate::json::{self, Raised};
 use crate::kernel::mark::Mark;
 use crate::kernel::process::close_inherited;
@@ -392,12 +392,23 @@ fn watch(mut client: Client, options: &cli::Up, lab: &Lab, dir: &RunDir) -> Resu
     }
 }
 
-/// Why a lab failed, with what may be behind it: nobody asks for versions while all is well.
+/// Why a lab failed, with what may be behind it: a program that is too old, or what the system denies.
 pub fn failed(lab: &Lab, message: String) -> Failure {
-    let wrong = doctor::wrong(&packages::wanted(lab), &Finder::from_env());
+    let wanted = packages::wanted(lab);
+    let mut behind = doctor::wrong(&wanted, &Finder::from_env());
+    let own = lab
+        .own
+        .iter()
+        .map(|own| own.program().display().to_string());
+    let programs: Vec<String> = wanted
+        .iter()
+        .map(|wanted| wanted.need.to_string())
+        .chain(own)
+        .collect();
+    behind.extend(denials::of_late(&programs));
     let mut failure = Failure::failed(message);
-    if let Some(last) = failure.problems.last_mut().filter(|_| !wrong.is_empty()) {
-        last.hint = Some(wrong.join("\nhint: "));
+    if let Some(last) = failure.problems.last_mut().filter(|_| !behind.is_empty()) {
+        last.hint = Some(behind.join("\nhint: "));
     }
     failure
 }

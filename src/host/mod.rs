@@ -1,6 +1,7 @@
 //! The host as the lab finds it: nothing in here changes it.
 
 pub mod cgroups;
+pub mod denials;
 pub mod disk_image;
 pub mod firmware;
 pub mod owners;

@@ -170,6 +170,30 @@ fn a_program_that_is_too_old_is_named_with_the_version_that_does() {
 }
 
 #[test]
+fn what_apparmor_denies_is_told_from_the_kernels_log() {
+    let host = Host::new();
+    let now = host
+        .shell("awk '{printf \"%.0f\", $1 * 1000000}' /proc/uptime")
+        .ok();
+    // A record as AppArmor's, for it is not in force here.
+    let record = format!(
+        "4,7,{},-;audit: type=1400 audit(1764150000.123:88): apparmor=\"DENIED\" operation=\"open\" \
+         profile=\"lighttpd\" name=\"/run/lab/web/lighttpd.conf\" pid=7 comm=\"lighttpd\"\n",
+        now.out
+    );
+    host.write("kmsg", &record);
+    host.shell("mount --bind kmsg /dev/kmsg").ok();
+    let up = stub(&host, "lighttpd", "echo cannot open it >&2; exit 3");
+    host.shell(&up).fails(
+        1,
+        &[
+            "error: `web`: lighttpd exited with status 3",
+            "hint: AppArmor's profile lighttpd denies lighttpd open /run/lab/web/lighttpd.conf",
+        ],
+    );
+}
+
+#[test]
 fn a_program_that_never_answers_fails_up_by_name_and_nothing_remains() {
     let host = Host::new();
     let before = host.inventory();
