@@ -311,3 +311,13 @@ fn a_change_that_dies_or_fails_at_any_step_leaves_a_lab_that_can_be_changed_or_t
     let tried = change.sweep(|_| true);
     assert!(tried > 30, "{tried} points");
 }
+
+#[test]
+fn a_node_that_is_switched_while_something_dies_or_fails_leaves_nothing() {
+    let host = Host::new();
+    let on = Operation::new(&host, Some(LAB), LAB, &["power", "node1", "on"]);
+    assert_eq!(on.sweep(|name| name.starts_with("power: ")), 2);
+    let lab = LAB.replace("\"off\"", "\"on\"");
+    let off = Operation::new(&host, Some(&lab), &lab, &["power", "node1", "off"]);
+    assert_eq!(off.sweep(|name| name.starts_with("power: ")), 1);
+}
