@@ -11,10 +11,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 /// A client that is silent this long is forgotten: IPMI sessions end after 60 s.
 const IDLE: Duration = Duration::from_secs(90);
+
+/// How often it is looked for such.
+const LOOKS_EVERY: Duration = Duration::from_secs(30);
 
 /// More clients than this at once push out the one that was silent longest.
 const MOST_FLOWS: usize = 512;
@@ -119,9 +122,17 @@ pub async fn udp(
     let near = Rc::new(adopt(near)?);
     let mut flows: HashMap<SocketAddr, Flow> = HashMap::new();
     let mut datagram = vec![0; MOST_BYTES];
+    let mut look = interval(LOOKS_EVERY);
     loop {
+        let received = tokio::select! {
+            received = near.recv_from(&mut datagram) => received,
+            _ = look.tick() => {
+                flows.retain(|_, flow| flow.last.elapsed() < IDLE);
+                continue;
+            }
+        };
         // One that was refused on its way back shows as an error here; the next one counts.
-        let Ok((length, client)) = near.recv_from(&mut datagram).await else {
+        let Ok((length, client)) = received else {
             continue;
         };
         let after = match gate.forth(&datagram[..length]) {
@@ -133,7 +144,9 @@ pub async fn udp(
             Fate::Lose => continue,
         };
         if !flows.contains_key(&client) {
-            make_room(&mut flows);
+            if flows.len() >= MOST_FLOWS {
+                forget_oldest(&mut flows);
+            }
             let Ok(socket) = connect().and_then(adopt) else {
                 // The next of its datagrams finds what this one frees.
                 forget_oldest(&mut flows);
@@ -165,13 +178,6 @@ pub async fn udp(
 fn adopt(socket: StdSocket) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)
-}
-
-fn make_room(flows: &mut HashMap<SocketAddr, Flow>) {
-    flows.retain(|_, flow| flow.last.elapsed() < IDLE);
-    if flows.len() >= MOST_FLOWS {
-        forget_oldest(flows);
-    }
 }
 
 fn forget_oldest(flows: &mut HashMap<SocketAddr, Flow>) {
@@ -206,6 +212,10 @@ async fn back(far: Rc<Far>, near: Rc<UdpSocket>, client: SocketAddr, gate: Rc<dy
 
 #[cfg(test)]
 mod tests {
+    use tokio::runtime::Builder;
+    use tokio::task::{LocalSet, spawn_local};
+    use tokio::time;
+
     use super::*;
 
     /// A datagram that nobody lost is there long before.
@@ -229,12 +239,8 @@ mod tests {
                 far.connect(to)?;
                 Ok(far)
             };
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, udp(near, connect, Rc::new(Open)))
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            LocalSet::new().block_on(&runtime, udp(near, connect, Rc::new(Open)))
         });
         client.send(b"first").unwrap();
         client.send(b"last").unwrap();
@@ -251,5 +257,34 @@ mod tests {
         assert_eq!(&datagram[..length], b"answer");
         far.set_read_timeout(Some(AGAIN_AFTER * 5)).unwrap();
         assert!(far.recv(&mut datagram).is_err(), "it came twice");
+    }
+
+    #[test]
+    fn a_client_that_is_silent_is_forgotten_though_nobody_comes_after_it() {
+        let (near, far, client) = (socket(), socket(), socket());
+        client.connect(near.local_addr().unwrap()).unwrap();
+        let to = far.local_addr().unwrap();
+        let connect = move || {
+            let far = socket();
+            far.connect(to)?;
+            Ok(far)
+        };
+        let mut clock = Builder::new_current_thread();
+        let runtime = clock.enable_all().start_paused(true).build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            spawn_local(udp(near, connect, Rc::new(Open)));
+            client.send(b"hello").unwrap();
+            let far = adopt(far).unwrap();
+            let (_, from) = far.recv_from(&mut [0; 16]).await.unwrap();
+            far.connect(from).await.unwrap();
+            time::advance(IDLE + LOOKS_EVERY).await;
+            // Time stands still but for this, in which the relay has its turn.
+            time::sleep(Duration::from_millis(1)).await;
+            far.send(b"late").await.unwrap();
+            let mut answer = [0; 16];
+            let refused = time::timeout(DEADLINE, far.recv(&mut answer)).await;
+            let refused = refused.expect("its socket is still there").unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        });
     }
 }
