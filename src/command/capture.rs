@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::fchown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -20,7 +21,7 @@ use crate::client::not_up;
 use crate::error::Failure;
 use crate::json::{self, Captured, Packet};
 use crate::kernel::netns;
-use crate::kernel::packet::{Frame, Instruction, LONGEST, PacketSocket};
+use crate::kernel::packet::{Frame, HANDS_OVER, Instruction, LONGEST, PacketSocket};
 use crate::kernel::user;
 use crate::lab::network::MAIN;
 use crate::lab::{LinkName, Name};
@@ -319,7 +320,10 @@ impl Capture {
         let mut buffer = vec![0; LONGEST];
         loop {
             let over = self.wait()?;
-            // What came before the end belongs to it.
+            if over {
+                // What came before the end belongs to it, and may not be handed over yet.
+                thread::sleep(3 * HANDS_OVER);
+            }
             let enough = self.drain(&mut buffer)?;
             if let Output::File(file) = &mut self.to {
                 file.flush()?;
