@@ -16,9 +16,6 @@ use tokio::time::{Instant, interval, sleep};
 /// A client that is silent this long is forgotten: IPMI sessions end after 60 s.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// How often it is looked for such.
-const LOOKS_EVERY: Duration = Duration::from_secs(30);
-
 /// More clients than this at once push out the one that was silent longest.
 const MOST_FLOWS: usize = 512;
 
@@ -119,15 +116,24 @@ pub async fn udp(
     connect: impl Fn() -> io::Result<StdSocket>,
     gate: Rc<dyn Gate>,
 ) -> io::Result<()> {
+    forgetting(near, connect, gate, IDLE).await
+}
+
+async fn forgetting(
+    near: StdSocket,
+    connect: impl Fn() -> io::Result<StdSocket>,
+    gate: Rc<dyn Gate>,
+    idle: Duration,
+) -> io::Result<()> {
     let near = Rc::new(adopt(near)?);
     let mut flows: HashMap<SocketAddr, Flow> = HashMap::new();
     let mut datagram = vec![0; MOST_BYTES];
-    let mut look = interval(LOOKS_EVERY);
+    let mut look = interval(idle / 3);
     loop {
         let received = tokio::select! {
             received = near.recv_from(&mut datagram) => received,
             _ = look.tick() => {
-                flows.retain(|_, flow| flow.last.elapsed() < IDLE);
+                flows.retain(|_, flow| flow.last.elapsed() < idle);
                 continue;
             }
         };
@@ -213,8 +219,7 @@ async fn back(far: Rc<Far>, near: Rc<UdpSocket>, client: SocketAddr, gate: Rc<dy
 #[cfg(test)]
 mod tests {
     use tokio::runtime::Builder;
-    use tokio::task::{LocalSet, spawn_local};
-    use tokio::time;
+    use tokio::task::LocalSet;
 
     use super::*;
 
@@ -233,15 +238,7 @@ mod tests {
         let to = away.local_addr().unwrap();
         client.connect(near.local_addr().unwrap()).unwrap();
         drop(away);
-        std::thread::spawn(move || {
-            let connect = move || {
-                let far = socket();
-                far.connect(to)?;
-                Ok(far)
-            };
-            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            LocalSet::new().block_on(&runtime, udp(near, connect, Rc::new(Open)))
-        });
+        run(near, to, IDLE);
         client.send(b"first").unwrap();
         client.send(b"last").unwrap();
         // Long enough for both to have been refused.
@@ -264,27 +261,29 @@ mod tests {
         let (near, far, client) = (socket(), socket(), socket());
         client.connect(near.local_addr().unwrap()).unwrap();
         let to = far.local_addr().unwrap();
-        let connect = move || {
-            let far = socket();
-            far.connect(to)?;
-            Ok(far)
-        };
-        let mut clock = Builder::new_current_thread();
-        let runtime = clock.enable_all().start_paused(true).build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
-            spawn_local(udp(near, connect, Rc::new(Open)));
-            client.send(b"hello").unwrap();
-            let far = adopt(far).unwrap();
-            let (_, from) = far.recv_from(&mut [0; 16]).await.unwrap();
-            far.connect(from).await.unwrap();
-            time::advance(IDLE + LOOKS_EVERY).await;
-            // Time stands still but for this, in which the relay has its turn.
-            time::sleep(Duration::from_millis(1)).await;
-            far.send(b"late").await.unwrap();
-            let mut answer = [0; 16];
-            let refused = time::timeout(DEADLINE, far.recv(&mut answer)).await;
-            let refused = refused.expect("its socket is still there").unwrap_err();
-            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        run(near, to, AGAIN_AFTER);
+        client.send(b"hello").unwrap();
+        let (_, from) = far.recv_from(&mut [0; 16]).unwrap();
+        // Its socket refuses once it is closed.
+        far.connect(from).unwrap();
+        let end = Instant::now() + DEADLINE;
+        while far.send(b"late").is_ok() {
+            assert!(Instant::now() < end, "its socket is still there");
+            std::thread::sleep(AGAIN_AFTER);
+        }
+    }
+
+    /// Relays between `near` and `to`, in a thread, and forgets who is silent for `idle`.
+    fn run(near: StdSocket, to: SocketAddr, idle: Duration) {
+        std::thread::spawn(move || {
+            let connect = move || {
+                let far = socket();
+                far.connect(to)?;
+                Ok(far)
+            };
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            let relay = forgetting(near, connect, Rc::new(Open), idle);
+            LocalSet::new().block_on(&runtime, relay)
         });
     }
 }
