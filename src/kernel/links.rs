@@ -15,10 +15,10 @@ use crate::node::shape::Shape;
 /// this call; returns the modules of those that the kernel can.
 ///
 /// # Errors
-/// What unshare(2) says, or opening a netlink socket.
+/// What clone(2) or unshare(2) says, or opening a netlink socket.
 pub fn probe() -> io::Result<Vec<&'static str>> {
     // A thread that has left its namespace must not go on to do anything else.
-    let tried = thread::spawn(|| {
+    let tried = thread::Builder::new().spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -44,7 +44,7 @@ pub fn probe() -> io::Result<Vec<&'static str>> {
             }
             Ok(made)
         })
-    });
+    })?;
     tried
         .join()
         .unwrap_or_else(|_| Err(io::Error::other("the attempt ended")))

@@ -201,8 +201,13 @@ impl Run<'_> {
         parts.push(part("up", began, came_up.as_ref().err()));
         self.stop.listens(None);
         // What happens from now on is in the log; nobody reads it here, and the lab must not wait.
-        thread::spawn(move || while let Ok(Some(_)) = client.reply() {});
+        let listens = move || while let Ok(Some(_)) = client.reply() {};
+        let listening = thread::Builder::new().stack_size(64 << 10).spawn(listens);
         let outcome = came_up
+            .and_then(|()| {
+                let began = listening.map(drop);
+                began.map_err(|error| Failure::io("listen to the lab", &error))
+            })
             .and_then(|()| self.waits(parts))
             .and_then(|()| self.commands(parts));
         if let Err(failure) = &outcome {
@@ -306,8 +311,13 @@ impl Run<'_> {
         let shown = program.to_string_lossy();
         let (artifacts, apart) = (self.options.artifacts.as_deref(), self.options.json);
         let is_kept = artifacts.is_some() || self.options.junit.is_some();
+        let mut output = None;
         if is_kept {
-            output::pipes(&mut command);
+            let file = artifacts.map(|folder| folder.join("command.log"));
+            let passed = output::passes(&mut command, apart, file.as_deref());
+            output = Some(
+                passed.map_err(|error| Failure::io("pass on what the command prints", &error))?,
+            );
         } else if apart {
             let stderr = std::io::stderr().as_fd().try_clone_to_owned();
             let stderr = stderr.map_err(|error| Failure::io("run the command", &error))?;
@@ -316,11 +326,9 @@ impl Run<'_> {
         let child = dies_with_us(&mut command).spawn();
         let mut child =
             child.map_err(|error| Failure::io(format_args!("run `{shown}`"), &error))?;
+        // It has the ends of the pipes that are the command's.
+        drop(command);
         self.stop.ends(&child);
-        let output = is_kept.then(|| {
-            let file = artifacts.map(|folder| folder.join("command.log"));
-            output::passes(&mut child, apart, file.as_deref())
-        });
         let status = child.wait();
         self.stop.forget();
         if let Some(output) = output {

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -35,29 +35,27 @@ struct Kept {
     file: Option<File>,
 }
 
-/// Lets a command print into pipes that [`passes`] reads.
-pub fn pipes(command: &mut Command) {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-}
-
-/// Passes on what a child prints, all of it to standard error if `apart`, and writes it to `file`.
-pub fn passes(child: &mut Child, apart: bool, file: Option<&Path>) -> Output {
+/// Passes on what a command will print, all of it to standard error if `apart`, and writes it to `file`,
+/// until the command and what stands for it here have ended.
+///
+/// # Errors
+/// What pipe(2) or clone(2) says.
+pub fn passes(command: &mut Command, apart: bool, file: Option<&Path>) -> io::Result<Output> {
     // What cannot be kept is passed on all the same; the other artifacts say so.
     let file = file.and_then(|file| File::create(file).ok());
     let end = VecDeque::new();
     let kept = Arc::new(Mutex::new(Kept { end, file }));
-    let mut passing = Vec::new();
-    let mut pass = |pipe: Box<dyn Read + Send>, to| {
+    let pass = |to| {
+        let (pipe, of_command) = io::pipe()?;
         let kept = kept.clone();
-        passing.push(thread::spawn(move || pass_on(pipe, to, &kept)));
+        let thread = thread::Builder::new().spawn(move || pass_on(pipe, to, &kept))?;
+        Ok::<_, io::Error>((of_command, thread))
     };
-    if let Some(out) = child.stdout.take() {
-        pass(Box::new(out), if apart { To::Err } else { To::Out });
-    }
-    if let Some(err) = child.stderr.take() {
-        pass(Box::new(err), To::Err);
-    }
-    Output { kept, passing }
+    let (out, passes_out) = pass(if apart { To::Err } else { To::Out })?;
+    let (err, passes_err) = pass(To::Err)?;
+    command.stdout(out).stderr(err);
+    let passing = vec![passes_out, passes_err];
+    Ok(Output { kept, passing })
 }
 
 /// Ends when nobody reads what is passed on, so that the command hears of it as it would have.
