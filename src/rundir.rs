@@ -22,12 +22,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::faultpoint::{moment, point};
+use crate::faultpoint::point;
 use crate::host::places::Places;
 use crate::kernel::clone::{gone, pidfd_open};
-use crate::kernel::{cgroup, hostlink};
 use crate::lab::Name;
-use crate::ways;
+
+mod sweep;
 
 /// Where iproute2 looks names of network namespaces up (ip-netns(8)).
 pub const NETNS_NAMES: &str = "/run/netns";
@@ -273,7 +273,7 @@ impl RunDir {
             .truncate(false)
             .mode(0o600)
             .custom_flags(nix::libc::O_NOFOLLOW)
-            .open(self.run.join("lock"))
+            .open(self.lock_file())
     }
 
     /// Whether `lock` is the file that has the lock's name now.
@@ -281,7 +281,7 @@ impl RunDir {
     /// # Errors
     /// What stat(2) says.
     pub fn is_current(&self, lock: &Lock) -> io::Result<bool> {
-        match fs::symlink_metadata(self.run.join("lock")) {
+        match fs::symlink_metadata(self.lock_file()) {
             Ok(named) => Ok(named.ino() == lock.metadata()?.ino()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -291,7 +291,7 @@ impl RunDir {
     /// Whether the lab's run directory is there: it is up, or was ended without being swept.
     #[must_use]
     pub fn exists(&self) -> bool {
-        self.run.join("lock").exists()
+        self.lock_file().exists()
     }
 
     /// Writes down which process is the supervisor.
@@ -347,70 +347,12 @@ impl RunDir {
         self.run.join("cgroup")
     }
 
+    fn lock_file(&self) -> PathBuf {
+        self.run.join("lock")
+    }
+
     fn record_file(&self) -> PathBuf {
         self.run.join("supervisor.json")
-    }
-
-    /// Removes everything of a lab that has ended but its state directory.
-    ///
-    /// The caller holds the lock, which goes too. What is gone already is no error.
-    ///
-    /// # Errors
-    /// What remains, and why.
-    pub fn sweep(&self) -> io::Result<()> {
-        let mut remains = Remains::default();
-        self.clear_into(&mut remains);
-        remains.note(&self.run, fs::remove_dir_all(&self.run));
-        moment!("sweep: {} removed", self.run.display());
-        self.remove_empty();
-        remains.result()
-    }
-
-    /// Removes the lab's folders and those that labs share, if nothing is in them: an `up` that was
-    /// killed before it had the lock leaves no more.
-    pub fn remove_empty(&self) {
-        // The common folders go with the last lab; what others put there keeps them.
-        let names = self.netns_names_folder();
-        // A user's names of namespaces are in the run directory.
-        for folder in [&names, &self.run, &self.places.run] {
-            let _ = fs::remove_dir(folder);
-            moment!("sweep: {} not empty, or gone", folder.display());
-        }
-    }
-
-    /// Removes what a lab has left that ended without being swept, but keeps the lock.
-    ///
-    /// # Errors
-    /// What remains, and why.
-    pub fn clear(&self) -> io::Result<()> {
-        let mut remains = Remains::default();
-        self.clear_into(&mut remains);
-        remains.result()
-    }
-
-    fn clear_into(&self, remains: &mut Remains) {
-        // They have gone with the lab, but where something still holds its namespace.
-        if self.places.user.is_none() {
-            let links = hostlink::remove_group(ways::group(&self.lab));
-            moment!("sweep: links on the host removed");
-            remains.note(Path::new("its links on the host"), links);
-        }
-        // What is in there has gone with the lab, but where the kernel was not let.
-        if let Some(group) = self.group() {
-            remains.note(&group, cgroup::remove(&group));
-            moment!("sweep: control group removed");
-        }
-        let files = [
-            self.control(),
-            self.record_file(),
-            self.group_file(),
-            self.ssh_key(),
-            self.known_hosts(),
-        ];
-        for path in self.netns_names().into_iter().chain(files) {
-            remains.note(&path, fs::remove_file(&path));
-            moment!("sweep: {} removed", path.display());
-        }
     }
 
     /// The name for `ip netns exec` of a member.
@@ -435,31 +377,6 @@ impl RunDir {
             Some(_) => format!("nsplay-{}-", self.lab),
             None => String::new(),
         }
-    }
-
-    /// The names of the namespaces of a lab that has ended: they lead to descriptors of its
-    /// supervisor, or, where nobody has written down which that was, nowhere.
-    fn netns_names(&self) -> Vec<PathBuf> {
-        let ours = self.netns_names_start();
-        let recorded = self.recorded();
-        let leads = recorded.map(|supervisor| format!("/proc/{}/fd/", supervisor.pid));
-        let is_dead = |path: &PathBuf| {
-            fs::read_link(path).is_ok_and(|to| {
-                let to = to.to_string_lossy();
-                let leads = leads.as_ref().is_some_and(|leads| to.starts_with(leads));
-                leads || (to.starts_with("/proc/") && !path.exists())
-            })
-        };
-        let Ok(entries) = fs::read_dir(self.netns_names_folder()) else {
-            return Vec::new();
-        };
-        entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| {
-                let name = path.file_name().and_then(|name| name.to_str());
-                name.is_some_and(|name| name.starts_with(&ours)) && is_dead(path)
-            })
-            .collect()
     }
 }
 
@@ -494,28 +411,6 @@ impl Supervisor {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(pidfd)
-    }
-}
-
-/// What could not be removed.
-#[derive(Default)]
-struct Remains(Vec<String>);
-
-impl Remains {
-    fn note(&mut self, path: &Path, removed: io::Result<()>) {
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.0.push(format!("{} ({error})", path.display()));
-            }
-            _ => {}
-        }
-    }
-
-    fn result(self) -> io::Result<()> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        Err(io::Error::other(format!("remain: {}", self.0.join(", "))))
     }
 }
 

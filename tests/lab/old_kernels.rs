@@ -68,6 +68,8 @@ fn a_system_call_that_is_missing_or_forbidden_is_told_and_nothing_is_left() {
         assert!(up.err.contains("error: "), "{name}: {}", up.err);
         let trace = fs::read_to_string(host.folder().join("trace")).unwrap();
         assert!(trace.contains("(INJECTED)"), "{name}: {}{trace}", up.err);
+        // What is forbidden to `up` is forbidden to whoever clears up after it, too.
+        host.nsplay(&["down"]).ok();
         host.is_as_before(&before);
     }
     host.nsplay(&["up", "-d"]).ok();
