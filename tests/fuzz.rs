@@ -135,7 +135,7 @@ fn whatever_qemu_says_after_its_greeting_is_heard_or_ends_the_connection() {
             qemus.write_all(GREETING.as_bytes()).unwrap();
             qemus.write_all(bytes).unwrap();
             qemus.shutdown(Shutdown::Write).unwrap();
-            let (said, mut heard) = mpsc::unbounded_channel();
+            let (said, mut heard) = mpsc::channel(nsplay::node::qmp::HEARD);
             // One that begins with more than the greeting may be refused.
             let _connection = Qmp::greet(ours, said).await;
             yield_now().await;

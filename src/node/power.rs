@@ -25,7 +25,7 @@ pub use super::door::Door;
 pub use super::host::Host;
 use super::memory::Memory;
 use super::qemu::{Fds, Machine};
-use super::qmp::{Qmp, Said};
+use super::qmp::{self, Qmp, Said};
 use super::{Order, Power, serial, storage};
 use crate::event::What;
 use crate::faultpoint::{moment, point};
@@ -232,7 +232,7 @@ struct Running {
     greeted: Option<Rc<Qmp>>,
     /// How many media this QEMU has been given since its start.
     media: u32,
-    said: mpsc::UnboundedReceiver<Said>,
+    said: mpsc::Receiver<Said>,
     reason: Option<String>,
     /// When the machine last started.
     began: Instant,
@@ -439,7 +439,7 @@ impl Keeper {
             tokio::task::spawn_local(Lines::follow(pipe, show));
         }
 
-        let (tell, said) = mpsc::unbounded_channel();
+        let (tell, said) = mpsc::channel(qmp::HEARD);
         let (greet, qmp) = oneshot::channel();
         let monitor = self.monitor.clone();
         monitor.send_replace(None);

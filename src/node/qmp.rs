@@ -1,5 +1,7 @@
 //! QMP: QEMU's monitor, over a socket that QEMU inherits.
 
+mod limited;
+
 use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,8 +15,10 @@ use qapi::qmp::{self, Event};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 
+use self::limited::Limited;
 use super::Link;
 use crate::kernel::passing;
 
@@ -23,6 +27,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// QEMU greets 50 to 80 ms after it is started; a loaded CI runner has needed seconds.
 const GREET_WITHIN: Duration = Duration::from_secs(20);
+
+/// How much of what QEMU says on its own waits for the node: it says a line or two at a time.
+pub const HEARD: usize = 256;
 
 /// A connection to a QEMU that has greeted.
 pub struct Qmp {
@@ -49,12 +56,12 @@ impl Qmp {
     ///
     /// # Errors
     /// TimedOut, or what the socket says.
-    pub async fn greet(socket: StdStream, said: mpsc::UnboundedSender<Said>) -> io::Result<Self> {
+    pub async fn greet(socket: StdStream, said: mpsc::Sender<Said>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let ours = UnixStream::from_std(socket.try_clone()?)?;
         let (read, write) = tokio::io::split(ours);
         let greeting = async {
-            QmpStreamTokio::open_split(read, write)
+            QmpStreamTokio::open_split(Limited::new(read), write)
                 .await?
                 .negotiate()
                 .await
@@ -190,9 +197,9 @@ impl Qmp {
     }
 }
 
-type Events = qapi::futures::QapiEvents<QmpStreamTokio<ReadHalf<UnixStream>>>;
+type Events = qapi::futures::QapiEvents<QmpStreamTokio<Limited<ReadHalf<UnixStream>>>>;
 
-async fn listen(events: Events, said: mpsc::UnboundedSender<Said>, ours: Rc<Cell<u32>>) {
+async fn listen(events: Events, said: mpsc::Sender<Said>, ours: Rc<Cell<u32>>) {
     let mut events = std::pin::pin!(events);
     while let Some(Ok(event)) = events.next().await {
         let heard = match event {
@@ -211,7 +218,8 @@ async fn listen(events: Events, said: mpsc::UnboundedSender<Said>, ours: Rc<Cell
             Event::RESUME { .. } => Said::Note("QEMU resumed the guest".to_owned()),
             _ => continue,
         };
-        if said.send(heard).is_err() {
+        // A QEMU that says more than anybody can hear is not its usual self.
+        if let Err(TrySendError::Closed(_)) = said.try_send(heard) {
             return;
         }
     }

@@ -140,7 +140,7 @@ impl Keeper {
 /// Waits for a QEMU's greeting. One that was started with cables `out` stands still until they are.
 pub(super) async fn greet(
     socket: UnixStream,
-    said: mpsc::UnboundedSender<Said>,
+    said: mpsc::Sender<Said>,
     out: &[usize],
 ) -> io::Result<Qmp> {
     let qmp = Qmp::greet(socket, said).await?;
