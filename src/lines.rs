@@ -84,7 +84,9 @@ impl Lines {
 
     /// What no newline has ended yet, as a line.
     pub fn rest(&mut self) -> Option<String> {
-        let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
+        // C1 controls (ECMA-48, section 5.3) are two bytes each, and orders to some terminals.
+        let line = String::from_utf8_lossy(&self.line).replace(char::is_control, "");
+        let line = line.trim_end().to_owned();
         self.line.clear();
         (!line.is_empty()).then_some(line)
     }
@@ -112,6 +114,10 @@ mod tests {
         assert_eq!(
             lines(b"\x1b[2J\x1b[0;1miPXE\x1b[0m ok\x07\r\n\x1b]0;title\x07tty\n"),
             ["iPXE ok", "tty"]
+        );
+        assert_eq!(
+            lines("\u{9b}2J\u{9d}0;title\u{9c}ü\n".as_bytes()),
+            ["2J0;titleü"]
         );
     }
 
