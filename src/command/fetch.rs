@@ -1,6 +1,10 @@
 //! `nsplay fetch`.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid, geteuid, setegid, seteuid, setgroups};
 
 use crate::cli::{Fetch, FileOptions};
 use crate::error::{Cause, FAILED, Failure, Problem};
@@ -32,7 +36,10 @@ pub fn run(options: &Fetch, project: Option<&Name>) -> Result<u8, Failure> {
     if lab.fetch.is_empty() {
         return ui::json(&fetched);
     }
-    let fetcher = Fetcher::new(folder(&lab).ok_or_else(|| Failure::all(vec![no_folder(&lab)]))?);
+    let root = folder(&lab).ok_or_else(|| Failure::all(vec![no_folder(&lab)]))?;
+    act_as_owner(root)
+        .map_err(|error| Failure::io(format_args!("be who owns {}", root.display()), &error))?;
+    let fetcher = Fetcher::new(root);
     let mut problems = Vec::new();
     for payload in &lab.fetch {
         let download = Download::of(&payload.to);
@@ -63,6 +70,21 @@ pub fn run(options: &Fetch, project: Option<&Name>) -> Result<u8, Failure> {
             cause: Cause::Other,
         }),
     }
+}
+
+/// Lets root, from now on, do what the owner of `root` may do, and no more: downloads are the owner's, and
+/// a link that the owner has put in there leads root nowhere.
+fn act_as_owner(root: &Path) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    // One that is not there yet is made by who owns the folder that it is made in.
+    let there = root.ancestors().find(|folder| folder.exists());
+    let owner = there.unwrap_or(Path::new("/")).metadata()?;
+    let group = Gid::from_raw(owner.gid());
+    setgroups(&[group])?;
+    setegid(group)?;
+    Ok(seteuid(Uid::from_raw(owner.uid()))?)
 }
 
 /// What of the lab's downloads is not there, as one problem with the way out.

@@ -7,7 +7,7 @@ pub mod sums;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,9 +163,7 @@ impl Fetcher {
             fs::create_dir_all(folder).map_err(file_error)?;
         }
         let bytes = self.whole(payload, &part, expected.as_ref(), tell)?;
-        own(&part)
-            .and_then(|()| fs::rename(&part, &target))
-            .map_err(file_error)?;
+        fs::rename(&part, &target).map_err(file_error)?;
         tell(Progress::Done(bytes));
         Ok(())
     }
@@ -268,7 +266,8 @@ impl Fetcher {
         let length = response.body().content_length();
         let total = length.map(|length| from + length);
         let mut options = OpenOptions::new();
-        let options = options.create(true).truncate(false).write(true).mode(0o644);
+        let options = options.create(true).truncate(false).write(true);
+        let options = options.mode(0o644).custom_flags(nix::libc::O_NOFOLLOW);
         let mut file = options.open(part).map_err(file_error)?;
         file.set_len(from).map_err(file_error)?;
         file.seek(io::SeekFrom::Start(from)).map_err(file_error)?;
@@ -327,13 +326,4 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Gives a file to who has its folder: with sudo it would be root's among the user's own.
-fn own(path: &Path) -> io::Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    let folder = path.parent().unwrap_or(Path::new("/")).metadata()?;
-    chown(path, Some(folder.uid()), Some(folder.gid()))
 }

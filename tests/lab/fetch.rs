@@ -2,6 +2,7 @@
 
 use std::process::{Child, Stdio};
 
+use crate::caller::ordinary_user;
 use crate::host::Host;
 
 /// A server of the host, which ends with the test.
@@ -83,6 +84,20 @@ fn a_download_is_checked_and_is_made_once_and_goes_on_where_it_was_cut() {
     publish(&host);
     host.nsplay(&["fetch"]).ok();
     host.shell("cmp mirror/v1/big webroot/x/big").ok();
+    // Who has the folder leads root nowhere, and has what root downloads into it.
+    let owner = ordinary_user();
+    host.shell(&format!(
+        "umask 077; rm webroot/x/big; echo secret >secret; ln -s ../../secret webroot/x/big.part
+         chown -Rh {owner}:{owner} webroot"
+    ))
+    .ok();
+    host.nsplay(&["fetch"]).fails(1, &["cannot write "]);
+    host.shell("rm webroot/x/big.part").ok();
+    host.nsplay(&["fetch"]).ok();
+    host.shell(&format!(
+        "grep -qx secret secret && test $(stat -c %u webroot/x/big) = {owner}"
+    ))
+    .ok();
 }
 
 #[test]
