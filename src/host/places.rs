@@ -4,9 +4,11 @@
 //! it: `$XDG_RUNTIME_DIR/nsplay` and `$XDG_STATE_HOME/nsplay`.
 
 use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{User, geteuid};
+use nix::unistd::{User, getegid, geteuid};
 
 use crate::rundir::{NETNS_NAMES, RUN, STATE};
 
@@ -69,6 +71,39 @@ impl Places {
             netns: None,
             user: Some(uid),
         }
+    }
+
+    /// Whether nobody but the user and root can put anything into a user's run directory, or another in
+    /// its place; the folder where somebody can.
+    ///
+    /// Root's is in a folder that is root's.
+    ///
+    /// # Errors
+    /// That folder.
+    pub fn are_kept(&self) -> Result<(), &Path> {
+        let Some(user) = self.user else {
+            return Ok(());
+        };
+        let above = self.run.parent().into_iter().map(|folder| (folder, true));
+        for (folder, is_above) in above.chain([(self.run.as_path(), false)]) {
+            // What is not there yet is made for the user alone.
+            let Ok(mut found) = fs::symlink_metadata(folder) else {
+                continue;
+            };
+            let is_theirs =
+                |found: &Metadata| found.uid() == user || (is_above && found.uid() == 0);
+            if is_above && found.is_symlink() && is_theirs(&found) {
+                found = fs::metadata(folder).map_err(|_| folder)?;
+            }
+            let others = found.mode() & 0o002 != 0
+                || (found.mode() & 0o020 != 0 && found.gid() != getegid().as_raw());
+            // In a sticky folder nobody moves what is another's.
+            let is_kept = !others || (is_above && found.mode() & 0o1000 != 0);
+            if !(found.is_dir() && is_theirs(&found) && is_kept) {
+                return Err(folder);
+            }
+        }
+        Ok(())
     }
 
     /// The environment in which [`of_caller`](Self::of_caller) finds the same places again, when the

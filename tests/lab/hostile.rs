@@ -214,30 +214,30 @@ fn a_disk_that_is_full_does_not_keep_a_lab_from_running_or_going_down() {
     host.until("nothing is left", || host.inventory() == before);
 }
 
-/// A user can name another.
-fn code_of_a_taken_place(host: &Host) -> i32 {
-    if host.is_root() { 1 } else { 2 }
+/// How a place that is taken is refused: a user can name another.
+fn taken(host: &Host) -> (i32, &'static str) {
+    match host.is_root() {
+        true => (
+            1,
+            "/run/nsplay is there already and is not a folder of ours",
+        ),
+        false => (2, "/run/nsplay is not yours alone"),
+    }
 }
 
 #[test]
 fn a_place_that_somebody_else_has_taken_is_not_used() {
     let host = Host::new();
-    let code = code_of_a_taken_place(&host);
+    let (code, says) = taken(&host);
     host.shell("mkdir /run/elsewhere && ln -s elsewhere /run/nsplay")
         .ok();
     let before = host.inventory();
-    host.nsplay(&["up", "-d"]).fails(
-        code,
-        &["/run/nsplay is there already and is not a folder of ours"],
-    );
+    host.nsplay(&["up", "-d"]).fails(code, &[says]);
     assert_eq!(host.inventory(), before);
     host.shell("rm /run/nsplay && mkdir /run/nsplay && chown 65534 /run/nsplay")
         .ok();
     let before = host.inventory();
-    host.nsplay(&["up", "-d"]).fails(
-        code,
-        &["/run/nsplay is there already and is not a folder of ours"],
-    );
+    host.nsplay(&["up", "-d"]).fails(code, &[says]);
     assert_eq!(host.inventory(), before);
 }
 
@@ -266,7 +266,7 @@ fn a_place_that_somebody_else_takes_while_a_lab_comes_up_is_not_used() {
         match up.code {
             0 => drop(host.nsplay(&["down"]).ok()),
             _ => {
-                up.fails(code_of_a_taken_place(&host), &["/run/nsplay"]);
+                up.fails(taken(&host).0, &["/run/nsplay"]);
                 refused += 1;
             }
         }

@@ -248,3 +248,40 @@ fn what_the_system_forbids_a_user_is_said_with_the_remedy() {
     host.shell("umount /proc/acpi || umount /proc/fs").ok();
     host.is_as_before(&before);
 }
+
+#[test]
+fn a_run_directory_that_others_can_change_is_not_used() {
+    let host = Host::of_user();
+    let user = host.user().unwrap();
+    let without = format!(
+        "exec env -u XDG_RUNTIME_DIR {}",
+        host.words(env!("CARGO_BIN_EXE_nsplay"))
+            .join(" ")
+            .replace(&format!("XDG_RUNTIME_DIR=/run/user/{user}"), "LANG=C")
+    );
+    host.shell(&format!(
+        "rmdir /run/user/{user}; mount -t tmpfs tmpfs /tmp"
+    ))
+    .ok();
+    let folder = format!("/tmp/nsplay-{user}");
+    for taken in [
+        format!("mkdir -m 777 {folder}; chown 65534 {folder}"),
+        format!("mkdir -m 777 {folder}; chown {user} {folder}"),
+        format!("mkdir /tmp/theirs; ln -s theirs {folder}; chown -h 65534 {folder}"),
+    ] {
+        host.shell(&taken).ok();
+        for verb in ["up -d", "ps", "down"] {
+            host.shell(&format!("{without} {verb}")).fails(
+                2,
+                &[
+                    &format!("{folder} is not yours alone"),
+                    "hint: set XDG_RUNTIME_DIR to a folder that only you can write to",
+                ],
+            );
+        }
+        host.shell(&format!("rm -r {folder}")).ok();
+    }
+    host.shell(&format!("{without} up -d")).ok();
+    assert!(host.at(&format!("{folder}/nsplay/default/lock")).exists());
+    host.shell(&format!("{without} down")).ok();
+}
