@@ -11,11 +11,12 @@
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::unistd::geteuid;
 use tokio::sync::broadcast;
 
 use crate::event::{Event, What};
@@ -40,6 +41,8 @@ pub struct Journal(Rc<Inner>);
 
 struct Inner {
     path: PathBuf,
+    /// Who may read it.
+    owner: u32,
     file: RefCell<File>,
     /// How many bytes that file has.
     written: Cell<u64>,
@@ -49,17 +52,18 @@ struct Inner {
 }
 
 impl Journal {
-    /// Starts the journal of a run; that of the last one is removed.
+    /// Starts the journal of a run, for `owner` to read; that of the last one is removed.
     ///
     /// # Errors
-    /// What open(2) says.
-    pub fn begin(path: &Path) -> io::Result<Self> {
+    /// What open(2) or fchown(2) says.
+    pub fn begin(path: &Path, owner: u32) -> io::Result<Self> {
         for older in files(path) {
             remove(&older)?;
         }
         Ok(Self(Rc::new(Inner {
             path: path.to_owned(),
-            file: RefCell::new(create(path)?),
+            owner,
+            file: RefCell::new(create(path, owner)?),
             written: Cell::new(0),
             failing: Cell::new(false),
             listeners: broadcast::Sender::new(BACKLOG),
@@ -98,8 +102,9 @@ impl Journal {
     /// Puts the file aside that is full, and begins another one.
     fn turn(&self) -> io::Result<()> {
         let [last, oldest] = files(&self.0.path);
-        let aside = age(&last, &oldest).and_then(|()| fs::rename(&self.0.path, &last));
-        *self.0.file.borrow_mut() = create(&self.0.path)?;
+        let aside =
+            age(&last, &oldest, self.0.owner).and_then(|()| fs::rename(&self.0.path, &last));
+        *self.0.file.borrow_mut() = create(&self.0.path, self.0.owner)?;
         self.0.written.set(0);
         aside
     }
@@ -150,13 +155,21 @@ fn files(path: &Path) -> [PathBuf; 2] {
     })
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+/// Makes a log that is `owner`'s alone, in place of one that is there: consoles show passwords.
+///
+/// # Errors
+/// What unlink(2), open(2) or fchown(2) says.
+pub fn create(path: &Path, owner: u32) -> io::Result<File> {
+    remove(path)?;
+    let log = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o644)
-        .open(path)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    if owner != geteuid().as_raw() {
+        fchown(&log, Some(owner), None)?;
+    }
+    Ok(log)
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -168,7 +181,7 @@ fn remove(path: &Path) -> io::Result<()> {
 
 /// Keeps of the file `last`, which is about to be replaced, what happened, and forgets what was
 /// printed.
-fn age(last: &Path, oldest: &Path) -> io::Result<()> {
+fn age(last: &Path, oldest: &Path, owner: u32) -> io::Result<()> {
     let mut kept = Vec::new();
     for path in [oldest, last] {
         match File::open(path) {
@@ -196,7 +209,7 @@ fn age(last: &Path, oldest: &Path) -> io::Result<()> {
     };
     // Who reads the old one meanwhile goes on with it.
     let new = oldest.with_extension("new");
-    create(&new)?.write_all(&kept[from..])?;
+    create(&new, owner)?.write_all(&kept[from..])?;
     fs::rename(new, oldest)
 }
 
@@ -250,7 +263,10 @@ mod tests {
             let own = format!("nsplay-journal-{name}-{}", std::process::id());
             let folder = std::env::temp_dir().join(own);
             fs::create_dir_all(&folder).unwrap();
-            Self(Journal::begin(&folder.join("log.jsonl")).unwrap(), folder)
+            Self(
+                Journal::begin(&folder.join("log.jsonl"), geteuid().as_raw()).unwrap(),
+                folder,
+            )
         }
 
         fn size(&self) -> u64 {
@@ -300,7 +316,7 @@ mod tests {
         assert_eq!(numbers, (first..100).collect::<Vec<_>>());
         assert!(numbers.len() as u64 >= SEGMENT >> 20, "{first}");
         // The next run begins with nothing.
-        let next = Journal::begin(&own.1.join("log.jsonl")).unwrap();
+        let next = Journal::begin(&own.1.join("log.jsonl"), geteuid().as_raw()).unwrap();
         assert_eq!((next.past().unwrap().count(), own.size()), (0, 0));
     }
 

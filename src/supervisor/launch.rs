@@ -14,7 +14,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -29,6 +28,7 @@ use crate::confine;
 use crate::faultpoint::{moment, point};
 use crate::host::cgroups::Cgroups;
 use crate::host::places::Places;
+use crate::journal;
 use crate::kernel::cgroup::{self, Cgroup};
 use crate::kernel::clone::{Kind, Side, clone, fork, leave_network, pidfd_send_signal};
 use crate::kernel::mark::Mark;
@@ -112,12 +112,7 @@ pub const SUBCOMMAND: &str = "supervise";
 /// When the watcher cannot be started. What goes wrong after that is in the
 /// supervisor's log, and its control socket closes.
 pub fn launch(launch: Launch, dir: &RunDir) -> io::Result<Option<Leash>> {
-    let log = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o644)
-        .open(dir.supervisor_log())?;
+    let log = journal::create(&dir.supervisor_log(), launch.owner)?;
     point!("up: supervisor's log opened")?;
     let line = launch.mark.is_some().then(UnixStream::pair).transpose()?;
     let (ours, its) = line.unzip();

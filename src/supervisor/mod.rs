@@ -102,7 +102,7 @@ pub fn main(handover: RawFd) -> io::Result<()> {
 async fn run(handover: Handover, dir: RunDir, host_pid: PathBuf) -> io::Result<()> {
     let began = Instant::now();
     let log = dir.log();
-    let journal = Journal::begin(&log)
+    let journal = Journal::begin(&log, handover.owner)
         .and_then(|journal| point!("supervisor: journal begun").map(|()| journal))
         .map_err(|error| told(&format!("write {}", log.display()), &error))?;
     let (down, mut asked_down) = mpsc::unbounded_channel();

@@ -286,7 +286,14 @@ fn other_users_may_not_give_orders_nor_read_the_key() {
             "cd / && exec setpriv --reuid 65534 --regid 65534 --clear-groups {command}"
         ))
     };
-    assert_ne!(nobody("cat /run/nsplay/default/id_ed25519").code, 0);
+    for secret in [
+        "/run/nsplay/default/id_ed25519",
+        // Consoles show passwords.
+        "/var/lib/nsplay/default/log.jsonl",
+        "/var/lib/nsplay/default/supervisor.log",
+    ] {
+        nobody(&format!("cat {secret}")).fails(1, &["Permission denied"]);
+    }
     let connect = "curl -s -m 2 --unix-socket /run/nsplay/default/control.sock http://lab/";
     // curl's exit code for a connection that is refused.
     assert_eq!(nobody(connect).code, 7);
