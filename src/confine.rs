@@ -160,6 +160,13 @@ impl Confinement {
         }
     }
 
+    /// Kills what is left of `member`, where it has a control group.
+    pub fn kill(&self, member: &Name) {
+        if let Some(member) = self.state.borrow().members.get(member) {
+            member.group.kill();
+        }
+    }
+
     /// Looks who has been killed for memory since the last time, and says so.
     pub fn look(&self) {
         let Some(lab) = &self.group else {

@@ -139,6 +139,11 @@ impl Cgroup {
         fs::write(self.at("cgroup.procs"), pid.to_string())
     }
 
+    /// Kills all that is in it (Linux 5.14; before that nothing).
+    pub fn kill(&self) {
+        let _ = fs::write(self.at("cgroup.kill"), "1");
+    }
+
     /// What memory has cost so far; nothing where memory is not counted.
     #[must_use]
     pub fn toll(&self) -> Toll {

@@ -1,7 +1,8 @@
-//! The processes in a network namespace, and their end.
+//! The processes of a member, and their end.
 //!
-//! A namespace lives as long as somebody is in it. Whatever a member has started is found by where
-//! it is, not by whom it descends from: it may have forked, and it may have left its session.
+//! A network namespace lives as long as somebody is in it. Whatever a member has started is found by where
+//! it is, not by whom it descends from: it may have forked, and it may have left its session. One that has
+//! left the namespace too, which takes no more than a user namespace of its own, is found by its user.
 
 use std::fs;
 use std::io;
@@ -34,15 +35,15 @@ pub enum Who {
     All,
 }
 
-/// Ends the processes in `netns`: asks them (SIGTERM) as long as `patience`, then kills them, and
-/// those that they start meanwhile.
+/// Ends the processes in `netns`, and those of `user` where there is one that nobody else has: asks them
+/// (SIGTERM) as long as `patience`, then kills them, and those that they start meanwhile.
 ///
 /// # Errors
 /// How many are left, though they have been killed.
-pub async fn end(netns: &Netns, who: Who, patience: Duration) -> io::Result<()> {
+pub async fn end(netns: &Netns, user: Option<u32>, who: Who, patience: Duration) -> io::Result<()> {
     let (began, mut signal) = (Instant::now(), Signal::SIGTERM);
     loop {
-        let found = find(netns, who)?;
+        let found = find(netns, user, who)?;
         if found.is_empty() {
             return Ok(());
         }
@@ -82,8 +83,8 @@ async fn ended(process: OwnedFd) {
     }
 }
 
-/// Descriptors of the processes in `netns`, the caller aside.
-fn find(netns: &Netns, who: Who) -> io::Result<Vec<OwnedFd>> {
+/// Descriptors of the processes in `netns` or of `user`, the caller aside.
+fn find(netns: &Netns, user: Option<u32>, who: Who) -> io::Result<Vec<OwnedFd>> {
     let netns = fstat(netns.as_fd())?;
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -102,11 +103,22 @@ fn find(netns: &Netns, who: Who) -> io::Result<Vec<OwnedFd>> {
             continue;
         };
         let is_here = at.st_ino() == netns.st_ino && at.st_dev() == netns.st_dev;
-        if is_here && (who == Who::All || is_own(pid)) {
+        let is_theirs = is_here || user.is_some_and(|user| is_of(pid, user));
+        if is_theirs && (who == Who::All || is_own(pid)) {
             found.push(process);
         }
     }
     Ok(found)
+}
+
+/// Whether a process has a user among its user ids (proc_pid_status(5), `Uid`).
+fn is_of(pid: i32, user: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    ids.is_some_and(|ids| {
+        ids.split_ascii_whitespace()
+            .any(|id| id.parse() == Ok(user))
+    })
 }
 
 /// Whether a process descends from PID 1; the parent of one that came in from outside has no

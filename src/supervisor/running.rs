@@ -294,12 +294,19 @@ impl Running {
         ended
     }
 
-    /// Ends the processes in a member's namespace.
+    /// Ends the processes of a member.
     async fn clear(&self, name: &Name, who: Who, patience: Duration) -> Result<(), String> {
         let Ok(netns) = self.0.host.members.get(name) else {
             return Ok(());
         };
-        let ended = occupants::end(&netns, who, patience).await;
+        let user = match self.0.dir.places().user {
+            // It is everybody's.
+            Some(_) => None,
+            None => self.plan().users.get(name).copied(),
+        };
+        let ended = occupants::end(&netns, user, who, patience).await;
+        // Whatever of it is elsewhere, where it has a control group.
+        self.0.host.confinement.kill(name);
         ended.map_err(|error| format!("`{name}`: {error}"))
     }
 

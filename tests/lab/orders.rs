@@ -80,6 +80,27 @@ fn a_service_is_stopped_until_it_is_started_and_the_others_notice_nothing() {
 }
 
 #[test]
+fn a_service_that_hides_a_process_elsewhere_has_none_left_when_it_is_stopped() {
+    let host = Host::new();
+    host.write(
+        "nsplay.toml",
+        "dhcp = false\nweb = false\nssh = false\nnode = false\n[service.hider]\ncommand = [\"sh\", \"-c\", \
+         \"setsid unshare -Un sleep 4713 & echo hidden; exec sleep 4714\"]\nready = \"log:hidden\"\n",
+    );
+    host.nsplay(&["up", "-d"]).ok();
+    host.until("it has left its network", || {
+        host.processes("sleep 4713").len() == 1
+    });
+    host.nsplay(&["stop", "hider"]).ok();
+    // In a user's lab all have one user: where there is no control group either, it ends with the lab.
+    if host.is_root() {
+        assert!(host.processes("sleep 4713").is_empty());
+    }
+    host.nsplay(&["down"]).ok();
+    assert!(host.processes("sleep 4713").is_empty());
+}
+
+#[test]
 fn a_service_may_take_its_time_to_end_but_not_for_ever() {
     let host = Host::new();
     host.write(
