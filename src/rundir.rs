@@ -14,15 +14,16 @@
 //! These are root's. A user's are [elsewhere](Places), and have their names for netns in the run
 //! directory: `netns/MEMBER`.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::faultpoint::point;
+use crate::files;
 use crate::host::places::Places;
 use crate::kernel::clone::{gone, pidfd_open};
 use crate::lab::Name;
@@ -301,7 +302,7 @@ impl RunDir {
     pub fn record(&self, pid: i32) -> io::Result<()> {
         let text = serde_json::to_string(&Supervisor::of(pid)?)?;
         let temporary = self.run.join("supervisor.json.new");
-        fs::write(&temporary, text)?;
+        files::write(&temporary, 0o644, None, text.as_bytes())?;
         point!("watcher: record written")?;
         fs::rename(temporary, self.record_file())?;
         point!("watcher: supervisor recorded")
@@ -325,7 +326,8 @@ impl RunDir {
     /// # Errors
     /// What write(2) says.
     pub fn record_group(&self, group: &Path) -> io::Result<()> {
-        fs::write(self.group_file(), group.as_os_str().as_encoded_bytes())
+        let text = group.as_os_str().as_encoded_bytes();
+        files::write(&self.group_file(), 0o644, None, text)
     }
 
     /// The lab's control group; none where it has none.
@@ -424,7 +426,8 @@ fn make_own(path: &Path, mode: u32) -> io::Result<()> {
                 format!("cannot make {}: {error}", path.display()),
             ));
         }
-        Ok(()) => return Ok(()),
+        // Whatever the umask says, who may use the lab comes this way.
+        Ok(()) => return fs::set_permissions(path, Permissions::from_mode(mode)),
     }
     let found = fs::symlink_metadata(path)?;
     if found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw() {

@@ -288,9 +288,13 @@ fn owner() -> u32 {
 fn prepare(dir: &RunDir, lab: &Lab, keys: &Keys, owner: u32) -> io::Result<OwnedFd> {
     write_known_hosts(dir, lab, keys)?;
     point!("up: known_hosts written")?;
-    files::write(&dir.ssh_key(), 0o600, keys.user_private.as_bytes())?;
+    files::write(
+        &dir.ssh_key(),
+        0o600,
+        Some(owner),
+        keys.user_private.as_bytes(),
+    )?;
     point!("up: key written")?;
-    chown(dir.ssh_key(), Some(owner), None)?;
     let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
     let listener = UnixListener::bind(dir.control());
     nix::sys::stat::umask(before);
@@ -304,7 +308,7 @@ pub(super) fn write_known_hosts(dir: &RunDir, lab: &Lab, keys: &Keys) -> io::Res
     match lab.ssh.as_ref().and_then(|ssh| ssh.publish) {
         Some(at) => {
             let known = format!("{}\n", keys.known_host(at));
-            files::write(&dir.known_hosts(), 0o644, known.as_bytes())
+            files::write(&dir.known_hosts(), 0o644, None, known.as_bytes())
         }
         None => Ok(()),
     }

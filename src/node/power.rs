@@ -29,6 +29,7 @@ use super::qmp::{self, Qmp, Said};
 use super::{Order, Power, serial, storage};
 use crate::event::What;
 use crate::faultpoint::{moment, point};
+use crate::files;
 use crate::journal::Journal;
 use crate::kernel::process::{self, Spawn};
 use crate::kernel::reaper::{Child, Exit};
@@ -401,7 +402,7 @@ impl Keeper {
             medium,
         };
         // One that was left by a QEMU that was killed would be in the way.
-        let _ = fs::remove_file(self.machine.vnc());
+        let _ = files::remove(&self.machine.vnc());
         let out = self.cables.out();
         let mut argv = self.machine.argv(&boot, &fds);
         // A card has no option for it, and the firmware would be faster than QMP.

@@ -2,16 +2,14 @@
 //!
 //! QEMU is asked over QMP; what it writes, it writes into the node's own folder.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io;
 
 use qapi::qmp;
 
 use super::keys::Press;
 use super::qemu;
 use super::qmp::Qmp;
+use crate::files;
 use crate::lab::Name;
 
 /// A picture larger than this is none: 4096 by 4096 points of three bytes.
@@ -54,20 +52,9 @@ pub async fn picture(qmp: &Qmp, node: &Name) -> io::Result<Picture> {
         format: None,
     };
     qmp.ask(dump).await?;
-    let picture = read(&file);
-    let _ = std::fs::remove_file(&file);
-    picture
-}
-
-/// Reads a file that QEMU wrote, which could have put anything in its place.
-fn read(file: &Path) -> io::Result<Picture> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-        .open(file)?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST).read_to_end(&mut bytes)?;
-    ppm(bytes).ok_or_else(|| io::Error::other("QEMU wrote no picture"))
+    let bytes = files::read(&file, LARGEST);
+    let _ = files::remove(&file);
+    ppm(bytes?).ok_or_else(|| io::Error::other("QEMU wrote no picture"))
 }
 
 /// Reads a raw PPM, as QEMU writes it: `P6`, width, height and 255, each followed by one blank.

@@ -6,13 +6,14 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown, fchown};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::power::Host;
 use super::qemu::{self, Machine};
 use crate::cell::Cell;
 use crate::faultpoint::point;
+use crate::files;
 use crate::host::disk_image;
 use crate::kernel::process::{self, Spawn};
 use crate::kernel::reaper::Exit;
@@ -114,9 +115,8 @@ pub async fn furnish(machine: &Machine, user: u32, host: &Host) -> io::Result<()
     let node = &machine.node;
     let dir = Program::dir(&node.name);
     for folder in [&dir, &qemu::dir(&node.name), &machine.state] {
-        fs::create_dir_all(folder)?;
+        files::make(folder, Some(user))?;
         point!("node: {} made", folder.display())?;
-        chown(folder, Some(user), Some(user))?;
     }
     for (n, spec) in numbered(node) {
         let path = disk(&machine.state, n, spec);
@@ -125,7 +125,7 @@ pub async fn furnish(machine: &Machine, user: u32, host: &Host) -> io::Result<()
         }
         match &spec.base {
             Some(of) => {
-                if !path.exists() {
+                if fs::symlink_metadata(&path).is_err() {
                     lay_over(machine, &path, n, spec, of, user, host).await?;
                 }
             }
@@ -137,7 +137,7 @@ pub async fn furnish(machine: &Machine, user: u32, host: &Host) -> io::Result<()
         if node.uefi_vars == UefiVars::Fresh {
             forget(&vars)?;
         }
-        if !vars.exists() {
+        if fs::symlink_metadata(&vars).is_err() {
             // A link in its place is not followed.
             let mut options = OpenOptions::new();
             let options = options.write(true).create_new(true).mode(0o600);
@@ -165,9 +165,14 @@ fn raw(path: &Path, bytes: u64, user: u32) -> io::Result<()> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
         .open(path)?;
-    if disk.metadata()?.len() < bytes {
+    let there = disk.metadata()?;
+    if !there.is_file() {
+        let message = format!("{} is no file", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    if there.len() < bytes {
         disk.set_len(bytes)?;
     }
     fchown(disk, Some(user), Some(user))
@@ -225,7 +230,13 @@ async fn lay_over(
         tokio::task::spawn_local(Lines::follow(pipe, show));
     }
     match child.wait().await {
-        Exit::Status(0) => fs::set_permissions(path, Permissions::from_mode(0o600)),
+        Exit::Status(0) => {
+            let mut options = OpenOptions::new();
+            let options = options.read(true).custom_flags(nix::libc::O_NOFOLLOW);
+            options
+                .open(path)?
+                .set_permissions(Permissions::from_mode(0o600))
+        }
         exit => {
             let _ = forget(path);
             let message = format!("qemu-img {exit}, making {}", path.display());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::lchown;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub fn listen(node: &Name, user: u32) -> io::Result<OwnedFd> {
     let path = socket(node);
     let _ = fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;
-    chown(&path, Some(user), Some(user))?;
+    lchown(&path, Some(user), Some(user))?;
     Ok(listener.into())
 }
 

@@ -85,8 +85,7 @@ pub fn program(ssh: &Ssh, binary: &Path, keys: &Keys) -> Program {
         text: String::new(),
     }));
     let mut dirs: Vec<PathBuf> = PRIVSEP.iter().map(PathBuf::from).collect();
-    dirs.extend(["/var/log", "/var/run"].map(PathBuf::from));
-    dirs.push(dir);
+    dirs.extend([PathBuf::from("/var/log"), dir]);
     Program {
         member: ssh.name.clone(),
         what: "sshd".to_owned(),

@@ -260,7 +260,8 @@ impl Running {
         member.views.clear();
         for made in &part.views {
             view::make(made).map_err(|error| format!("cannot furnish `{}`: {error}", part.name))?;
-            member.views.push(((*made).clone(), follow(made)));
+            let life = follow(made, &self.0.host.journal);
+            member.views.push(((*made).clone(), life));
         }
         Ok(())
     }
@@ -299,7 +300,8 @@ impl Running {
                     let text = format!("cannot change what `{name}` serves: {error}");
                     self.0.host.journal.note(text);
                 }
-                member.views.push(((*made).clone(), follow(made)));
+                let life = follow(made, &self.0.host.journal);
+                member.views.push(((*made).clone(), life));
             }
         }
         match (was.runs, part.runs) {
@@ -336,9 +338,8 @@ impl Running {
         };
         let read = program.files.iter();
         for file in read.filter(|file| program.rereads.contains(&file.path)) {
-            files::write_text(file)?;
+            files::write_text(file, user)?;
             point!("change: {} written", file.path.display())?;
-            std::os::unix::fs::chown(&file.path, user, user)?;
         }
         if let Some(started) = self
             .member(name)

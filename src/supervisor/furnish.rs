@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::chown;
 use std::path::Path;
 
 use crate::bmc::{self, ipmi_sim};
@@ -116,7 +115,7 @@ fn remove_dir(dir: &Path) -> Result<(), String> {
 pub fn begin() -> io::Result<()> {
     Netns::prepare()?;
     fs::create_dir_all(cell::ROOT)?;
-    files::write(Path::new(ipmi_sim::MODULE), 0o755, bmc::MODULE)
+    files::write(Path::new(ipmi_sim::MODULE), 0o755, None, bmc::MODULE)
 }
 
 /// Writes the lab's names and accounts.
@@ -124,10 +123,10 @@ pub fn begin() -> io::Result<()> {
 /// # Errors
 /// What mkdir(2), chown(2) or write(2) says.
 pub fn names(plan: &Plan) -> io::Result<()> {
-    plan.etc.iter().try_for_each(files::write_text)?;
+    let mut files = plan.etc.iter();
+    files.try_for_each(|file| files::write_text(file, None))?;
     if let Some(account) = &plan.account {
-        fs::create_dir_all(&account.home)?;
-        chown(&account.home, Some(account.uid), Some(account.uid))?;
+        files::make(&account.home, Some(account.uid))?;
     }
     Ok(())
 }

@@ -3,10 +3,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::chown;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -392,11 +390,8 @@ fn evidence(last: &[String]) -> String {
 /// Makes a program's folders and writes its files, all of them its user's.
 fn write_files(program: &Program, user: Option<u32>) -> io::Result<()> {
     for folder in &program.dirs {
-        fs::create_dir_all(folder)?;
-        chown(folder, user, user)?;
+        files::make(folder, user)?;
     }
-    program.files.iter().try_for_each(|file| {
-        files::write_text(file)?;
-        chown(&file.path, user, user)
-    })
+    let mut files = program.files.iter();
+    files.try_for_each(|file| files::write_text(file, user))
 }

@@ -12,12 +12,13 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::beside::Beside;
 use crate::bmc::ipmi_sim::RMCP_PORT;
+use crate::files;
 use crate::program::Probe;
 use crate::service::{ProbeMarks, httpd};
 
@@ -152,7 +153,7 @@ async fn expect(stream: &mut TcpStream, beginning: &[u8]) -> io::Result<()> {
 
 /// CMD_GET_CAPABILITY, whose answer has 64 bits.
 async fn tpm(at: &Path) -> io::Result<()> {
-    let mut stream = UnixStream::connect(at).await?;
+    let mut stream = files::connect(at).await?;
     stream.write_all(&1_u32.to_be_bytes()).await?;
     stream.read_exact(&mut [0; 8]).await.map(drop)
 }

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use crate::files;
 use crate::plan::{Publish, Target};
 use crate::relay::{self, Open};
 
@@ -79,7 +80,11 @@ pub async fn relay(socket: OwnedFd, target: Target) -> io::Result<()> {
 }
 
 async fn unix(socket: OwnedFd, to: PathBuf) -> io::Result<()> {
-    tcp(socket, move || UnixStream::connect(to.clone())).await
+    let connect = move || {
+        let to = to.clone();
+        async move { files::connect(&to).await }
+    };
+    tcp(socket, connect).await
 }
 
 /// Accepts connections; one that leads nowhere, to a node that is off say, is closed.

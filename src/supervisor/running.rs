@@ -29,6 +29,7 @@ use super::ways::Ways;
 use super::{chain, furnish, view};
 use crate::event::What;
 use crate::faultpoint::moment;
+use crate::journal::Journal;
 use crate::kernel::net::{NetError, Network};
 use crate::kernel::occupants::{self, Who};
 use crate::lab::{Name, Root};
@@ -174,7 +175,8 @@ impl Running {
         let mut member = Member::default();
         for view in &part.views {
             view::make(view)?;
-            member.views.push(((*view).clone(), follow(view)));
+            let life = follow(view, &self.0.host.journal);
+            member.views.push(((*view).clone(), life));
         }
         for publish in &part.publish {
             member.relays.extend(self.relay(publish));
@@ -346,11 +348,16 @@ impl Running {
 }
 
 /// Keeps a view true, where it shows files that the user may change.
-pub(super) fn follow(view: &View) -> Life {
-    let view = view.clone();
+pub(super) fn follow(view: &View, journal: &Journal) -> Life {
+    let (view, journal) = (view.clone(), journal.clone());
     Life::begin(async move {
-        if let Root::Dir(_) = view.files.1 {
-            let _ = view::follow(view).await;
+        if let Root::Dir(folder) = view.files.1.clone()
+            && let Err(error) = view::follow(view).await
+        {
+            let folder = folder.display();
+            journal.note(format!(
+                "what changes in {folder} is not served any more: {error}"
+            ));
         }
     })
 }

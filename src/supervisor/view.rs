@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::embedded;
@@ -22,23 +21,16 @@ pub fn make(view: &View) -> io::Result<()> {
     let (folder, root) = &view.files;
     if let Root::Embedded = root {
         for (name, bytes) in embedded::folder(folder) {
-            files::write(&folder.join(name), 0o644, bytes)?;
+            files::write(&folder.join(name), 0o644, None, bytes)?;
         }
-        fs::create_dir_all(folder)?;
+        files::make(folder, None)?;
     }
-    fs::create_dir_all(&view.at)?;
+    files::make(&view.at, None)?;
     for (name, to) in &view.links {
-        let link = view.at.join(name);
-        fs::create_dir_all(link.parent().unwrap_or(&view.at))?;
-        if fs::read_link(&link).is_ok_and(|is| is == *to) {
-            continue;
-        }
-        match fs::remove_file(&link) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => symlink(to, link)?,
-        }
+        files::link(&view.at.join(name), to)?;
     }
-    view.texts.iter().try_for_each(files::write_text)?;
+    let mut texts = view.texts.iter();
+    texts.try_for_each(|text| files::write_text(text, None))?;
     point!("plug: {} written", view.at.display())?;
     sync(view)?;
     point!("plug: {} served", view.at.display())
@@ -52,7 +44,7 @@ pub fn clear(old: &View, new: &View) {
     let texts = old.texts.iter().map(|text| text.path.clone());
     for path in links.chain(texts.filter(|path| !is_there(path))) {
         // What is not there any more is what it should be.
-        let _ = fs::remove_file(path);
+        let _ = files::remove(&path);
     }
 }
 
@@ -74,16 +66,13 @@ pub async fn follow(view: View) -> io::Result<()> {
 /// What the user has goes before what nsplay puts beside it.
 fn sync(view: &View) -> io::Result<()> {
     let wanted = wanted(view)?;
-    for entry in fs::read_dir(&view.at)? {
-        let entry = entry?;
-        let link = entry.path();
-        let is = fs::read_link(&link).ok();
-        if is.is_some() && is != wanted.get(&entry.file_name()).cloned() {
-            fs::remove_file(link)?;
+    for (name, to) in files::links(&view.at)? {
+        if wanted.get(&name) != Some(&to) {
+            files::remove(&view.at.join(name))?;
         }
     }
     for (name, to) in wanted {
-        match symlink(to, view.at.join(name)) {
+        match files::add_link(&view.at.join(name), &to) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }

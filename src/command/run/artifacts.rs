@@ -1,9 +1,10 @@
 //! All that is known of a run, in a folder, so that a red job is understood without its host.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -15,13 +16,18 @@ use super::versions;
 use crate::client::Client;
 use crate::command::screen;
 use crate::event::What;
+use crate::files::Folder;
 use crate::inspect::service::{HIDDEN, is_secret, without_secrets};
 use crate::journal;
 use crate::json;
 use crate::lab::{Lab, Name, Node, file};
+use crate::program::LAB_DIR;
 use crate::progress::timeline::Timeline;
 use crate::rundir::RunDir;
 use crate::supervisor::protocol::{Reply, Request};
+
+/// A lease is a line, and a server gives 1000 of them at most (dnsmasq(8), `--dhcp-lease-max`).
+const LARGEST_LEASES: u64 = 1 << 20;
 
 /// Captures the packets of the lab's network into `folder`; ends with the lab.
 pub fn capture(folder: &Path, dir: &RunDir) -> Option<Child> {
@@ -83,8 +89,12 @@ pub fn write(folder: &Path, lab: &Lab, dir: &RunDir, capture: Option<Child>) -> 
     }
     if let Some(supervisor) = dir.supervisor() {
         for dhcp in lab.dhcp_servers() {
-            let leases = format!("/proc/{}/root/run/lab/{}/leases", supervisor.pid, dhcp.name);
-            if let Ok(leases) = fs::read(leases) {
+            // What dnsmasq has there is dnsmasq's to choose.
+            let folder = PathBuf::from(format!("/proc/{}/root{LAB_DIR}", supervisor.pid));
+            let leases = Folder::open(&folder)
+                .and_then(|folder| folder.below(Path::new(dhcp.name.as_str())))
+                .and_then(|folder| folder.read(OsStr::new("leases"), LARGEST_LEASES));
+            if let Ok(leases) = leases {
                 put(&format!("leases/{}.txt", dhcp.name), &leases);
             }
         }
