@@ -11,6 +11,7 @@ use std::sync::Arc;
 use nix::libc;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::setsid;
 
 use super::cell::Walls;
@@ -158,6 +159,27 @@ impl Prepared {
             Some(_) | None => error,
         }
     }
+}
+
+/// Leaves the session of who started this: its terminal, its session keyring, which every program of a
+/// lab would possess (session-keyring(7)), and its umask, which the files of a lab do not depend on.
+///
+/// # Errors
+/// EPERM when this process leads a group already; EDQUOT when its user has too many keys.
+pub fn leave_session() -> io::Result<()> {
+    setsid()?;
+    // SAFETY: takes no pointer but the null one, which asks for a keyring without a name.
+    let joined = unsafe {
+        let none = std::ptr::null::<libc::c_char>();
+        libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, none)
+    };
+    match checked(joined) {
+        // Without keys in the kernel, or where a filter keeps them away, there is nothing to leave.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {}
+        joined => joined?,
+    }
+    umask(Mode::from_bits_truncate(0o022));
+    Ok(())
 }
 
 /// A program that becomes what `spec` says just before execve(2).

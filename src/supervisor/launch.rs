@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, getegid, geteuid, setsid};
+use nix::unistd::{ForkResult, Pid, getegid, geteuid};
 
 use super::handover::Handover;
 use crate::confine;
@@ -163,7 +163,7 @@ fn give_up(error: &io::Error, dir: &RunDir, mut log: &File) -> io::Result<()> {
 
 /// Starts the supervisor, whose process it returns.
 fn start(launch: &Launch, dir: &RunDir, log: &File) -> io::Result<i32> {
-    setsid()?;
+    process::leave_session()?;
     point!("watcher: begun")?;
     // A terminal that closes must not leave the lab without who clears up.
     let ignored = stops();

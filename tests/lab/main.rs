@@ -2,6 +2,7 @@
 
 mod boot;
 mod boot_devices;
+mod broken_into;
 mod caller;
 mod capture;
 mod cells;
