@@ -1,4 +1,7 @@
-//! Long runs, which `scripts/soak` starts: labs that come and go, one that changes, one in a flood.
+//! Long runs, which `scripts/soak` starts: labs that come and go, one that changes, one in a flood, and
+//! one whose every system call fails.
+
+mod calls;
 
 use std::collections::BTreeMap;
 use std::env;

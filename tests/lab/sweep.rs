@@ -14,7 +14,7 @@ use crate::host::{Host, Ran, ran};
 use crate::ways::connected;
 
 /// A lab without a guest: each step that makes a lab is there, and none takes long.
-const LAB: &str = "\
+pub const LAB: &str = "\
 dhcp = false
 ssh = false
 [node.node1]
