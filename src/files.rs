@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::fchown;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat};
@@ -33,15 +33,17 @@ impl Folder {
     /// The folder `path` below this one; no symbolic link is followed.
     ///
     /// # Errors
-    /// ENOTDIR where a link or a file is in the way, and what openat(2) says.
+    /// ENOTDIR where a link or a file is in the way, EINVAL for a path that leads up, and what openat(2)
+    /// says.
     pub fn below(self, path: &Path) -> io::Result<Self> {
-        path.iter()
-            .try_fold(self, |folder, name| folder.enter(name))
+        path.components()
+            .try_fold(self, |folder, part| folder.enter(normal(part)?))
     }
 
     /// The same; those that are missing are made.
     fn made_below(self, path: &Path) -> io::Result<Self> {
-        path.iter().try_fold(self, |folder, name| {
+        path.components().try_fold(self, |folder, part| {
+            let name = normal(part)?;
             folder.make(name)?;
             folder.enter(name)
         })
@@ -109,6 +111,13 @@ impl Folder {
 const FOLDER: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_CLOEXEC);
+
+fn normal(part: Component<'_>) -> io::Result<&OsStr> {
+    match part {
+        Component::Normal(name) => Ok(name),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
 
 fn named(name: &OsStr, error: Errno) -> io::Error {
     let error = io::Error::from(error);
@@ -279,6 +288,7 @@ mod tests {
         symlink(theirs.join("file"), ours.join("file")).unwrap();
         let open = || Folder::open(&ours).unwrap();
         assert!(open().below(Path::new("folder")).is_err());
+        assert!(open().below(Path::new("../theirs")).is_err());
         assert!(open().made_below(Path::new("folder/new")).is_err());
         assert!(make(&ours.join("folder"), None).is_err());
         assert!(read(&ours.join("file"), 100).is_err());
