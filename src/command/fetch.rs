@@ -74,17 +74,29 @@ pub fn run(options: &Fetch, project: Option<&Name>) -> Result<u8, Failure> {
 
 /// Lets root, from now on, do what the owner of `root` may do, and no more: downloads are the owner's, and
 /// a link that the owner has put in there leads root nowhere.
+///
+/// The owner is who has the first part of the path that is not root's, a link or a folder: whatever is
+/// below it is where that one has put it.
 fn act_as_owner(root: &Path) -> io::Result<()> {
     if !geteuid().is_root() {
         return Ok(());
     }
-    // One that is not there yet is made by who owns the folder that it is made in.
-    let there = root.ancestors().find(|folder| folder.exists());
-    let owner = there.unwrap_or(Path::new("/")).metadata()?;
-    let group = Gid::from_raw(owner.gid());
+    let path = std::path::absolute(root)?;
+    let mut parts: Vec<&Path> = path.ancestors().collect();
+    parts.reverse();
+    let owners = parts
+        .into_iter()
+        .map_while(|part| part.symlink_metadata().ok());
+    let owner = owners
+        .map(|part| (part.uid(), part.gid()))
+        .find(|(uid, _)| *uid != 0);
+    let Some((user, group)) = owner else {
+        return Ok(());
+    };
+    let group = Gid::from_raw(group);
     setgroups(&[group])?;
     setegid(group)?;
-    Ok(seteuid(Uid::from_raw(owner.uid()))?)
+    Ok(seteuid(Uid::from_raw(user))?)
 }
 
 /// What of the lab's downloads is not there, as one problem with the way out.
