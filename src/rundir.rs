@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::faultpoint::point;
 use crate::files;
-use crate::host::places::Places;
+use crate::host::places::{Places, not_kept};
 use crate::kernel::clone::{gone, pidfd_open};
 use crate::lab::Name;
 
@@ -237,6 +237,11 @@ impl RunDir {
                 }
                 made => made?,
             }
+            // Somebody may have made the folder above it since it was looked for.
+            let kept = self.places.are_kept();
+            kept.map_err(|folder| {
+                io::Error::new(io::ErrorKind::PermissionDenied, not_kept(folder))
+            })?;
             let lock = match self.open_lock(true) {
                 // Whoever had it has just swept the directory.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 use crate::bmc::bank::Bank;
 use crate::cli::{Command, FileOptions};
 use crate::error::{Cause, Failure, Problem, no_such};
-use crate::host::places::Places;
+use crate::host::places::{Places, not_kept};
 use crate::host::unprivileged;
 use crate::lab::file::{self, Origin, ProfileFile, Report, Source};
 use crate::lab::{Lab, Moved, Name, Occupied};
@@ -64,10 +64,7 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
     let places = Places::of_caller();
     if let Err(folder) = places.are_kept() {
         return Err(Failure::refused(
-            format!(
-                "{} is not yours alone: others could put in there what nsplay takes for your labs",
-                folder.display()
-            ),
+            not_kept(folder),
             "set XDG_RUNTIME_DIR to a folder that only you can write to",
         ));
     }

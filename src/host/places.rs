@@ -8,7 +8,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{User, getegid, geteuid};
+use nix::unistd::{User, geteuid};
 
 use crate::rundir::{NETNS_NAMES, RUN, STATE};
 
@@ -95,8 +95,7 @@ impl Places {
             if is_above && found.is_symlink() && is_theirs(&found) {
                 found = fs::metadata(folder).map_err(|_| folder)?;
             }
-            let others = found.mode() & 0o002 != 0
-                || (found.mode() & 0o020 != 0 && found.gid() != getegid().as_raw());
+            let others = found.mode() & 0o022 != 0;
             // In a sticky folder nobody moves what is another's.
             let is_kept = !others || (is_above && found.mode() & 0o1000 != 0);
             if !(found.is_dir() && is_theirs(&found) && is_kept) {
@@ -119,6 +118,15 @@ impl Places {
             ],
         }
     }
+}
+
+/// What is wrong with a folder that others can change.
+#[must_use]
+pub fn not_kept(folder: &Path) -> String {
+    format!(
+        "{} is not yours alone: others could put in there what nsplay takes for your labs",
+        folder.display()
+    )
 }
 
 /// Without XDG_RUNTIME_DIR, as under `su` and cron: the folder that logind makes, else one in `/tmp`.
