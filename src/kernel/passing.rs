@@ -5,7 +5,10 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-/// How many go with one byte; the kernel takes 253 (SCM_MAX_FD).
+/// How many can come with one byte (unix(7), SCM_MAX_FD).
+const SCM_MAX_FD: usize = 253;
+
+/// How many go with one byte.
 const AT_ONCE: usize = 128;
 
 /// Sends descriptors, with a byte for each `AT_ONCE` of them: a line end, which QEMU's monitor
@@ -30,7 +33,8 @@ pub fn send(to: impl AsFd, descriptors: &[OwnedFd]) -> io::Result<()> {
 /// What recvmsg(2) says; UnexpectedEof when the other end has gone.
 pub fn receive(from: impl AsFd) -> io::Result<Vec<OwnedFd>> {
     let mut byte = [0];
-    let mut room = nix::cmsg_space!([RawFd; AT_ONCE]);
+    // What does not fit would be open here, and nobody would know.
+    let mut room = nix::cmsg_space!([RawFd; SCM_MAX_FD]);
     let fd = from.as_fd().as_raw_fd();
     let mut bytes = [IoSliceMut::new(&mut byte)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
