@@ -41,6 +41,7 @@ const GET_SOL_CONFIGURATION: (u8, u8) = (0x0c, 0x22);
 
 /// Completion codes of IPMI 2.0, table 5-2.
 const NOT_IN_THIS_STATE: u8 = 0xd5;
+const NODE_BUSY: u8 = 0xc0;
 const INVALID_COMMAND: u8 = 0xc1;
 
 /// Both ends of the line between a node and its module: ours, and the one that ipmi_sim inherits.
@@ -181,10 +182,10 @@ fn power(order: Order, node: &Node) -> Result<(), u8> {
         return Err(NOT_IN_THIS_STATE);
     }
     let stuck = node.chassis().borrow().faults.has(Fault::StuckPower);
-    if !stuck {
-        node.order(order, Door::Bmc);
+    if stuck || node.order_from_afar(order, Door::Bmc) {
+        return Ok(());
     }
-    Ok(())
+    Err(NODE_BUSY)
 }
 
 /// The watchdog acts on the machine that it was armed by, and on no later one.

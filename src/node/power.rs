@@ -11,11 +11,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 
 use super::boot::{Boot, BootOptions};
@@ -58,12 +60,19 @@ const FIRMWARE_RESETS_WITHIN: Duration = Duration::from_secs(2);
 /// QEMU takes a processor.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(2);
 
+/// A client's script sends a few orders at once; a thousand would keep all others waiting for hours.
+pub const MOST_WAITING: usize = 8;
+
 /// A node, for those who give it orders and ask how it is.
 #[derive(Clone)]
 pub struct Node {
     name: Name,
     journal: Journal,
     orders: mpsc::UnboundedSender<Asked>,
+    /// For orders from the network that wait.
+    places: Arc<Semaphore>,
+    /// What tells that the identify light has gone out.
+    light: Rc<RefCell<Option<AbortHandle>>>,
     power: watch::Receiver<Power>,
     monitor: watch::Receiver<Option<Rc<Qmp>>>,
     chassis: Rc<RefCell<Chassis>>,
@@ -111,6 +120,8 @@ impl Node {
             name,
             journal,
             orders,
+            places: Arc::new(Semaphore::new(MOST_WAITING)),
+            light: Rc::default(),
             power,
             monitor,
             chassis,
@@ -124,10 +135,24 @@ impl Node {
 
     /// Gives an order without waiting for its end.
     pub fn order(&self, order: Order, door: Door) {
+        self.give(order, door, None);
+    }
+
+    /// The same for an order that comes from the network; false when [`MOST_WAITING`] of these wait already.
+    #[must_use]
+    pub fn order_from_afar(&self, order: Order, door: Door) -> bool {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.is_ok_and(|place| {
+            self.give(order, door, Some(place));
+            true
+        })
+    }
+
+    fn give(&self, order: Order, door: Door, place: Option<OwnedSemaphorePermit>) {
         let deed = Deed::Power(order, door);
-        let asked = Asked { deed, done: None };
+        let done = None;
         // The state machine ends with the lab only.
-        let _ = self.orders.send(asked);
+        let _ = self.orders.send(Asked { deed, done, place });
     }
 
     /// Gives an order, and waits until it has been carried out.
@@ -141,7 +166,8 @@ impl Node {
     async fn ask(&self, deed: Deed) -> Result<(), String> {
         let (done, outcome) = oneshot::channel();
         let done = Some(done);
-        let asked = Asked { deed, done };
+        let place = None;
+        let asked = Asked { deed, done, place };
         let gone = || "the node has ended with its lab".to_owned();
         self.orders.send(asked).map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?
@@ -272,17 +298,19 @@ impl Keeper {
                 Some(on) => tokio::select! {
                     biased;
                     exit = on.child.wait() => Next::Ended(exit),
-                    Some(said) = on.said.recv() => Next::Said(said),
                     () = patience(on.patience) => Next::Impatient,
                     () = self.boot_options.notified() => Next::BootOptions,
                     asked = asked.recv() => match asked {
                         Some(asked) => Next::Asked(asked),
                         None => return,
                     },
+                    // A QEMU that never ceases to talk can be switched off all the same.
+                    Some(said) = on.said.recv() => Next::Said(said),
                 },
             };
             match next {
-                Next::Asked(Asked { deed, done }) => {
+                Next::Asked(Asked { deed, done, place }) => {
+                    drop(place);
                     let outcome = self.carry_out(deed, &mut running).await;
                     if let Some(done) = done {
                         let _ = done.send(outcome);

@@ -1,6 +1,7 @@
 //! What the state machine of a node can be told.
 
 use std::io;
+use tokio::sync::OwnedSemaphorePermit;
 
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -12,6 +13,8 @@ use crate::node::{Link, Order};
 
 /// A deed that somebody may wait for.
 pub(super) struct Asked {
+    /// What it has of the places for orders from the network.
+    pub(super) place: Option<OwnedSemaphorePermit>,
     pub(super) deed: Deed,
     pub(super) done: Option<oneshot::Sender<Result<(), String>>>,
 }

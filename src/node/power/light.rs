@@ -11,15 +11,18 @@ impl Node {
     pub fn identify(&self, identify: Identify) {
         self.chassis.borrow_mut().identify = identify;
         self.tell_light();
+        let mut goes_out = None;
         if let Identify::Until(end) = identify {
             let node = self.clone();
-            tokio::task::spawn_local(async move {
+            let task = tokio::task::spawn_local(async move {
                 sleep_until(end.into()).await;
-                // It may have been switched again since.
-                if node.chassis.borrow().identify == identify {
-                    node.tell_light();
-                }
+                node.tell_light();
             });
+            goes_out = Some(task.abort_handle());
+        }
+        // One that was to tell of an earlier end has nothing to tell any more.
+        if let Some(earlier) = self.light.replace(goes_out) {
+            earlier.abort();
         }
     }
 
