@@ -4,6 +4,7 @@
 //! its voice, which is ipmi_sim's standard input.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -36,6 +37,9 @@ const RESTING: Duration = Duration::from_secs(5);
 /// How many events wait for an ipmi_sim that is being started again.
 const WAITING: usize = 64;
 
+/// A guest has one address, or one on each card; whatever dnsmasq says, no more are kept.
+const MOST_ADDRESSES: usize = 16;
+
 /// The record type of an event of the system (IPMI 2.0, section 32.1).
 const SYSTEM_EVENT: u8 = 0x02;
 
@@ -66,7 +70,7 @@ struct Boot {
     dhcp: Vec<Name>,
     web: Option<Name>,
     /// What it has been given, by any of its network cards.
-    addresses: Vec<String>,
+    addresses: Vec<IpAddr>,
     up: bool,
 }
 
@@ -296,15 +300,20 @@ impl Boot {
             if !self.macs.iter().any(|own| own == mac) {
                 return None;
             }
+            let address = address.parse().ok()?;
             let is_first = self.addresses.is_empty();
-            if !self.addresses.iter().any(|known| known == address) {
-                self.addresses.push(address.to_owned());
+            if !self.addresses.contains(&address) {
+                self.addresses.truncate(MOST_ADDRESSES - 1);
+                self.addresses.insert(0, address);
             }
             return is_first.then_some((Discrete::Firmware, [PROGRESS, STARTING_BOOT, 0xff]));
         }
         let hello = format!("/{}/hello", boot_entries::FOLDER);
         let asks = Some(member) == self.web.as_ref() && text.contains(&hello);
-        let own = |word: &str| self.addresses.iter().any(|own| own == word);
+        let own = |word: &str| {
+            word.parse()
+                .is_ok_and(|word| self.addresses.contains(&word))
+        };
         if !self.up && asks && text.split([' ', ':']).any(own) {
             self.up = true;
             return Some((Discrete::OsBoot, [PXE_BOOT, 0xff, 0xff]));
