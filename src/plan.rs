@@ -25,7 +25,7 @@ use crate::lab::own::Transport;
 use crate::lab::{Firmware, Lab, Mac, Name, Nat, Network, Node, Root};
 use crate::node::qemu::{self, Machine};
 use crate::node::storage;
-use crate::program::{Program, TextFile};
+use crate::program::{Program, TextFile, User};
 use crate::rundir::RunDir;
 use crate::service::dnsmasq::{self, DnsmasqError};
 use crate::service::names::Names;
@@ -152,6 +152,22 @@ impl Plan {
     #[must_use]
     pub fn user(&self, member: &Name) -> u32 {
         self.users.get(member).copied().unwrap_or(FIRST_USER)
+    }
+
+    /// The user that `member`'s processes have, if nobody else in the lab has it.
+    #[must_use]
+    pub fn only_user(&self, member: &Name) -> Option<u32> {
+        let user = |member: &Name| match self.part(member)?.runs {
+            Runs::Service(Program {
+                user: User::Host(user),
+                ..
+            }) => Some(*user),
+            Runs::Service(_) | Runs::Node(..) => self.users.get(member).copied(),
+        };
+        let own = user(member)?;
+        let others = self.users.keys().filter(|other| *other != member);
+        let is_only = own != 0 && others.filter_map(user).all(|other| other != own);
+        is_only.then_some(own)
     }
 
     /// What the supervisor's probes ask with.

@@ -301,11 +301,7 @@ impl Running {
         let Ok(netns) = self.0.host.members.get(name) else {
             return Ok(());
         };
-        let user = match self.0.dir.places().user {
-            // It is everybody's.
-            Some(_) => None,
-            None => self.plan().users.get(name).copied(),
-        };
+        let user = self.plan().only_user(name);
         let ended = occupants::end(&netns, user, who, patience).await;
         // Whatever of it is elsewhere, where it has a control group.
         self.0.host.confinement.kill(name);
