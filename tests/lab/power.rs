@@ -105,3 +105,17 @@ fn the_identify_light_shows_in_ps_and_goes_out_by_itself() {
     host.ipmitool(&["chassis", "identify", "0"]).ok();
     host.until("the light is off", || !shines());
 }
+
+#[test]
+fn a_thousand_orders_at_once_keep_nobody_waiting() {
+    let host = Host::new();
+    host.nsplay(&["up", "-d"]).ok();
+    host.write("orders", &"chassis power cycle\n".repeat(1000));
+    let orders = host.ipmitool(&["exec", "orders"]);
+    assert!(orders.err.contains("Node busy"), "{}", orders.err);
+    host.nsplay(&["power", "node1", "off"]).ok();
+    is(&host, OFF);
+    host.ipmitool(&["power", "on"]).ok();
+    host.nsplay(&["restart", "web"]).ok();
+    is(&host, ON);
+}
