@@ -103,7 +103,8 @@ impl Folder {
     }
 
     /// Where this process finds the folder whatever happens to its path.
-    fn path(&self) -> PathBuf {
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 }
@@ -132,7 +133,10 @@ fn own(file: &File, owner: Option<u32>) -> io::Result<()> {
 }
 
 /// The folder that `path` is in, and its name there.
-fn split(path: &Path) -> io::Result<(Folder, &OsStr)> {
+///
+/// # Errors
+/// As [`Folder::below`].
+pub fn split(path: &Path) -> io::Result<(Folder, &OsStr)> {
     let (parent, name) = parts(path)?;
     let folder = match parent.strip_prefix(LAB_DIR) {
         Ok(rest) => Folder::open(Path::new(LAB_DIR))?.below(rest)?,
@@ -206,6 +210,22 @@ pub fn link(path: &Path, to: &Path) -> io::Result<()> {
 pub fn add_link(path: &Path, to: &Path) -> io::Result<()> {
     let (folder, name) = split(path)?;
     Ok(symlinkat(to, &folder.0, name)?)
+}
+
+/// Opens the folder or the file `path` below `tree`, which is made if it is not there, with those above it.
+///
+/// # Errors
+/// ENOTDIR or ELOOP where a link is in the way, and what mkdir(2) or open(2) says.
+pub fn place(tree: &Path, path: &Path, is_dir: bool) -> io::Result<File> {
+    let folder = Folder::open(tree)?;
+    if is_dir {
+        return Ok(folder.made_below(path)?.0.into());
+    }
+    let (above, name) = parts(path)?;
+    let folder = folder.made_below(above)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let mode = Mode::from_bits_truncate(0o644);
+    Ok(openat(&folder.0, name, flags | OFlag::O_CLOEXEC, mode)?.into())
 }
 
 /// Removes a file or a link; one that is not there is removed.

@@ -345,10 +345,13 @@ fn shown(tools: &Tools) -> Vec<PathBuf> {
 
 /// Shows a program that serves a view what nsplay has put beside the user's files there.
 fn show_linked(program: &mut Program, views: &[View], shown: &[PathBuf]) {
-    let (home, Some(cell)) = (Program::dir(&program.member), &mut program.cell) else {
+    let (served, Some(cell)) = (Program::served(&program.member), &mut program.cell) else {
         return;
     };
-    let own = views.iter().filter(|view| view.at.starts_with(&home));
+    let own = views.iter().filter(|view| view.at.starts_with(&served));
+    if own.clone().next().is_some() {
+        cell.read(&served);
+    }
     for (_, file) in own.clone().flat_map(|view| &view.links) {
         // A file that is replaced on the host is another one; in its folder it is found again.
         let folder = shown.iter().find(|folder| file.starts_with(folder));
@@ -402,7 +405,7 @@ fn scripts(lab: &Lab, tools: &Tools) -> BTreeMap<Name, String> {
 
 /// The folders that are served.
 fn views(lab: &Lab, tools: &Tools, scripts: BTreeMap<Name, String>) -> Vec<View> {
-    let beside = |name: &Name, folder: &str| Program::dir(name).join(folder);
+    let beside = |name: &Name, folder: &str| Program::served(name).join(folder);
     let boot_files: Vec<(PathBuf, PathBuf)> = [
         (dnsmasq::BIOS_FILE, &tools.ipxe_bios),
         (dnsmasq::UEFI_FILE, &tools.ipxe_uefi),

@@ -56,6 +56,12 @@ impl Program {
         Path::new(LAB_DIR).join(member.as_str())
     }
 
+    /// The folder that what a member serves is in: `/run/lab/.served/MEMBER`. No program writes there.
+    #[must_use]
+    pub fn served(member: &Name) -> PathBuf {
+        Path::new(LAB_DIR).join(".served").join(member.as_str())
+    }
+
     /// The folder that it starts in.
     #[must_use]
     pub fn folder(&self) -> &Path {

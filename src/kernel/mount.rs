@@ -17,6 +17,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statvfs::FsFlags;
 
 use crate::faultpoint::point;
+use crate::files;
 
 /// A file or folder of the host that the lab sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,46 +137,60 @@ pub fn enter(binds: &[Bind], read_only: bool) -> Result<(), MountError> {
 
 /// Mounts what `source` is open on.
 fn bind_mount(source: &File, bind: &Bind) -> io::Result<()> {
-    make_place(bind, source.metadata()?.is_dir())?;
-    let source = format!("/proc/self/fd/{}", source.as_raw_fd());
-    let from = Some(Path::new(&source));
-    match none_mount(&bind.target, from, MsFlags::MS_BIND) {
+    let is_dir = source.metadata()?.is_dir();
+    let place = place(&bind.target, is_dir)?;
+    let (on, source) = (by_descriptor(&place), by_descriptor(source));
+    let from = Some(source.as_path());
+    match none_mount(&on, from, MsFlags::MS_BIND) {
         // In a user namespace what is mounted below a folder cannot be left out.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-            none_mount(&bind.target, from, MsFlags::MS_BIND | MsFlags::MS_REC)?;
+            none_mount(&on, from, MsFlags::MS_BIND | MsFlags::MS_REC)?;
         }
         bound => bound?,
     }
-    make_read_only(bind)
+    // Now that is what is mounted there.
+    make_read_only(&self::place(&bind.target, is_dir)?, bind.writable)
 }
 
-/// Makes what is mounted on.
-fn make_place(bind: &Bind, is_dir: bool) -> io::Result<()> {
-    if is_dir {
-        return fs::create_dir_all(&bind.target);
+/// Opens what is to be mounted on, which is made if it is not there. In the lab's own folders no link
+/// leads to it: programs may have put one there.
+fn place(target: &Path, is_dir: bool) -> io::Result<File> {
+    let mut own = OWN.iter().map(|(own, _)| Path::new(own));
+    if let Some(own) = own.find(|own| target.starts_with(own)) {
+        return files::place(own, target.strip_prefix(own).unwrap_or(target), is_dir);
     }
-    if let Some(folder) = bind.target.parent() {
-        fs::create_dir_all(folder)?;
+    match is_dir {
+        true => fs::create_dir_all(target)?,
+        false => {
+            fs::create_dir_all(target.parent().unwrap_or(target))?;
+            drop(File::create(target)?);
+        }
     }
-    File::create(&bind.target).map(drop)
+    open_path(target)
 }
 
-/// Makes a mount what `bind` says of writing.
-fn make_read_only(bind: &Bind) -> io::Result<()> {
+/// Where this process finds what `file` is open on.
+fn by_descriptor(file: &impl AsRawFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// Makes a mount read-only unless it is `writable`.
+fn make_read_only(mounted: &impl AsRawFd, writable: bool) -> io::Result<()> {
     let again = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let at = by_descriptor(mounted);
     let is_read_only = || -> io::Result<bool> {
-        let found = nix::sys::statvfs::statvfs(&bind.target)?;
+        let found = nix::sys::statvfs::statvfs(&at)?;
         Ok(found.flags().contains(FsFlags::ST_RDONLY))
     };
-    let again = match bind.writable {
+    let again = match writable {
         false => again | MsFlags::MS_RDONLY,
         true if is_read_only()? => again,
         true => return Ok(()),
     };
-    match none_mount(&bind.target, None, again) {
+    match none_mount(&at, None, again) {
         // Nor can it take `noexec` away.
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-            none_mount(&bind.target, None, again | MsFlags::MS_NOEXEC)
+            none_mount(&at, None, again | MsFlags::MS_NOEXEC)
         }
         mounted => mounted,
     }
@@ -243,23 +258,19 @@ pub fn open_path(path: &Path) -> io::Result<File> {
 /// # Errors
 /// What move_mount(2) or mount(2) says.
 pub fn put(mount: &OwnedFd, bind: &Bind) -> io::Result<()> {
-    /// `MOVE_MOUNT_F_EMPTY_PATH` of `<linux/mount.h>`.
-    const EMPTY_PATH: libc::c_uint = 4;
-    make_place(
-        bind,
-        fs::metadata(format!("/proc/self/fd/{}", mount.as_raw_fd()))?.is_dir(),
-    )?;
-    let path = CString::new(bind.target.as_os_str().as_bytes())?;
-    let (from, here, nothing) = (mount.as_raw_fd(), libc::AT_FDCWD, c"");
-    // SAFETY: the paths outlive the call.
+    /// `MOVE_MOUNT_F_EMPTY_PATH` and `MOVE_MOUNT_T_EMPTY_PATH` of `<linux/mount.h>`.
+    const EMPTY_PATHS: libc::c_uint = 0x04 | 0x40;
+    let place = place(&bind.target, fs::metadata(by_descriptor(mount))?.is_dir())?;
+    let (from, to, nothing) = (mount.as_raw_fd(), place.as_raw_fd(), c"");
+    // SAFETY: the path outlives the call.
     let moved = unsafe {
         libc::syscall(
             libc::SYS_move_mount,
             from,
             nothing.as_ptr(),
-            here,
-            path.as_ptr(),
-            EMPTY_PATH,
+            to,
+            nothing.as_ptr(),
+            EMPTY_PATHS,
         )
     };
     if moved == -1 {
@@ -270,15 +281,20 @@ pub fn put(mount: &OwnedFd, bind: &Bind) -> io::Result<()> {
         // It is no mount that is nowhere: a user without rights over the host could make none.
         return bind_mount(&open_path(&bind.source)?, bind);
     }
-    make_read_only(bind)
+    make_read_only(mount, bind.writable)
 }
 
 /// Takes away what is mounted on `target`; who uses it still may go on.
 ///
 /// # Errors
-/// What umount(2) says.
+/// ENOTDIR where a program has put a link on the way, and what umount(2) says.
 pub fn remove(target: &Path) -> io::Result<()> {
-    match umount2(target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+    let (folder, name) = match files::split(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        split => split?,
+    };
+    let target = folder.path().join(name);
+    match umount2(&target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
         // Nothing is mounted there.
         Err(Errno::EINVAL | Errno::ENOENT) | Ok(()) => Ok(()),
         Err(errno) => Err(errno.into()),

@@ -93,14 +93,14 @@ impl Plan {
     }
 
     fn part_of<'p>(&'p self, name: &'p Name, runs: Runs<'p>, steps: Vec<&'p Step>) -> Part<'p> {
-        let dir = Program::dir(name);
+        let (dir, served) = (Program::dir(name), Program::served(name));
         let (views, folders) = (self.views.iter(), self.folders.iter());
         let (files, publish) = (self.files.iter(), self.publish.iter());
         Part {
             name,
             runs,
             steps,
-            views: views.filter(|view| view.at.starts_with(&dir)).collect(),
+            views: views.filter(|view| view.at.starts_with(&served)).collect(),
             folders: folders.filter(|(at, _)| at.starts_with(&dir)).collect(),
             files: files.filter(|(at, _)| at.starts_with(&dir)).collect(),
             publish: publish.filter(|publish| publish.member == *name).collect(),

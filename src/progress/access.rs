@@ -135,8 +135,8 @@ pub fn dhcp<'l>(line: &'l str, mac: &str) -> Option<Dnsmasq<'l>> {
 
 /// A request over TFTP: who asked, for what, and whether it was there.
 ///
-/// `sent /run/lab/dhcp/root/undionly.kpxe to 192.168.25.150`,
-/// `file /run/lab/dhcp/root/no.such not found for 192.168.25.150`
+/// `sent /run/lab/.served/dhcp/root/undionly.kpxe to 192.168.25.150`,
+/// `file /run/lab/.served/dhcp/root/no.such not found for 192.168.25.150`
 #[must_use]
 pub fn tftp(line: &str) -> Option<(Ipv4Addr, &str, bool)> {
     let line = match line.split_once("]: ") {
@@ -237,13 +237,13 @@ mod tests {
     #[test]
     fn files_over_tftp_are_read() {
         assert_eq!(
-            tftp("sent /run/lab/dhcp/root/undionly.kpxe to 192.168.25.150"),
-            Some((CLIENT, "/run/lab/dhcp/root/undionly.kpxe", true))
+            tftp("sent /run/lab/.served/dhcp/root/undionly.kpxe to 192.168.25.150"),
+            Some((CLIENT, "/run/lab/.served/dhcp/root/undionly.kpxe", true))
         );
         assert_eq!(
             tftp("dnsmasq-tftp[3]: file /r/no such not found for 192.168.25.150"),
             Some((CLIENT, "/r/no such", false))
         );
-        assert_eq!(tftp("TFTP root is /run/lab/dhcp/root"), None);
+        assert_eq!(tftp("TFTP root is /run/lab/.served/dhcp/root"), None);
     }
 }

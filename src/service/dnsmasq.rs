@@ -45,7 +45,7 @@ const TRANSFERS: u16 = 300;
 /// The folder that is served over TFTP.
 #[must_use]
 pub fn root(dhcp: &Dhcp) -> PathBuf {
-    Program::dir(&dhcp.name).join("root")
+    Program::served(&dhcp.name).join("root")
 }
 
 /// The IPv6 network that router advertisements name: a unique local one (RFC 4193).

@@ -71,10 +71,10 @@ pub fn gained(old: &Plan, new: &Plan, diff: &Diff) -> Vec<Bind> {
 /// # Errors
 /// What is left.
 pub fn remove(part: &Part<'_>) -> Result<(), String> {
-    let dir = Program::dir(part.name);
     // What is in there is the user's: while it is mounted nothing may be removed.
     unmount(part)?;
-    remove_dir(&dir)
+    remove_dir(&Program::served(part.name))?;
+    remove_dir(&Program::dir(part.name))
 }
 
 /// Makes room for the files of a member that is started anew: a service keeps what it has written,

@@ -41,25 +41,21 @@ fn notes(host: &Host) -> String {
 }
 
 #[test]
-fn a_view_that_a_server_has_put_elsewhere_is_not_followed() {
+fn a_server_cannot_change_what_it_serves_nor_put_it_elsewhere() {
     let host = Host::new();
     let before = victim(&host);
     host.write("webroot/index.html", "first");
     host.nsplay(&["up", "-d"]).ok();
-    inside(
-        &host,
-        "/usr/sbin/lighttpd",
-        "cd /run/lab/web; mv root old; ln -s /mnt/victim root",
-    )
-    .ok();
+    // As root of a user namespace it may mount and move in a tree of its own, where its mounts are not.
+    let moves = "mount -t tmpfs tmpfs /tmp; mkdir /tmp/old; exec 9</run/lab/.served/web; pivot_root /tmp /tmp/old
+        umount -l /old; cd /proc/self/fd/9; mv webroot gone && ln -s /mnt/victim webroot";
+    let tries = format!(
+        "cd /run/lab/.served/web
+         ! touch new; ! rm root/index.html; ! mv root old; ! ln -s /mnt/victim link; ! mv webroot gone
+         unshare -Urm sh -c '{moves}' || true"
+    );
+    inside(&host, "/usr/sbin/lighttpd", &tries).ok();
     host.write("webroot/second.html", "second");
-    host.until("the view is given up", || {
-        notes(&host).contains("webroot is not served any more: root: Not a directory")
-    });
-    assert_eq!(look(&host), before);
-    // All is well with the next lab.
-    host.nsplay(&["down"]).ok();
-    host.nsplay(&["up", "-d"]).ok();
     let get = [
         "exec",
         "fabric",
@@ -68,7 +64,10 @@ fn a_view_that_a_server_has_put_elsewhere_is_not_followed() {
         "-s",
         "http://192.168.25.3/second.html",
     ];
-    assert_eq!(host.nsplay(&get).ok().out, "second");
+    host.until("what is new is served", || {
+        host.nsplay(&get).out == "second"
+    });
+    assert_eq!(look(&host), before);
 }
 
 #[test]
@@ -88,6 +87,38 @@ fn a_folder_and_a_file_that_a_program_has_put_elsewhere_stay_who_they_were() {
     host.until("it is not started again there", || {
         notes(&host).contains("cannot write the files of ipmi_sim: state: Not a directory")
     });
+    assert_eq!(look(&host), before);
+}
+
+#[test]
+fn what_a_service_has_put_where_a_program_is_to_be_shown_is_not_written_to() {
+    // A user's running lab is shown nothing of that.
+    let host = Host::of_root();
+    let before = victim(&host);
+    let lab = |tool: &str| {
+        format!(
+            "dhcp = false\nweb = false\nssh = false\nnode = false\n[service.evil]\ncommand = [\"sh\", \"-c\", \
+             \"mkdir /tmp/build; ln -s /mnt/victim/secret /tmp/build/tool; echo done; exec sleep 4715\"]\n\
+             ready = \"log:done\"\n{tool}"
+        )
+    };
+    host.write("nsplay.toml", &lab(""));
+    host.nsplay(&["up", "-d"]).ok();
+    host.shell(
+        "mount -t tmpfs -o mode=755 tmpfs /tmp; mkdir /tmp/build; cp /bin/busybox /tmp/build/tool",
+    )
+    .ok();
+    host.write(
+        "nsplay.toml",
+        &lab("[service.tool]\ncommand = [\"/tmp/build/tool\", \"sleep\", \"4716\"]\n"),
+    );
+    let up = host.nsplay(&["up", "-d"]);
+    let notes = notes(&host);
+    assert!(
+        notes.contains("cannot show /tmp/build/tool: "),
+        "{notes} {}",
+        up.err
+    );
     assert_eq!(look(&host), before);
 }
 

@@ -114,13 +114,18 @@ fn each_program_sees_what_it_serves_and_nothing_else_of_the_host_or_of_others() 
         &[
             (
                 "/usr/sbin/dnsmasq",
-                &[("/run/lab/dhcp", true), ("/run/lab/dhcp/tftproot", false)],
+                &[
+                    ("/run/lab/dhcp", true),
+                    ("/run/lab/.served/dhcp", false),
+                    ("/run/lab/.served/dhcp/tftproot", false),
+                ],
             ),
             (
                 "/usr/sbin/lighttpd",
                 &[
                     ("/run/lab/web", true),
-                    ("/run/lab/web/webroot", false),
+                    ("/run/lab/.served/web", false),
+                    ("/run/lab/.served/web/webroot", false),
                     ("/var/lib/nsplay/.image", false),
                 ],
             ),

@@ -146,10 +146,17 @@ fn programs_of_a_users_lab_can_neither_write_to_the_host_nor_gain_anything() {
     see_only(
         &host,
         &[
-            ("/usr/sbin/dnsmasq", &[("/run/lab/dhcp", true)]),
+            (
+                "/usr/sbin/dnsmasq",
+                &[("/run/lab/dhcp", true), ("/run/lab/.served/dhcp", false)],
+            ),
             (
                 "/usr/sbin/lighttpd",
-                &[("/run/lab/web", true), ("/var/lib/nsplay/.image", false)],
+                &[
+                    ("/run/lab/web", true),
+                    ("/run/lab/.served/web", false),
+                    ("/var/lib/nsplay/.image", false),
+                ],
             ),
             (
                 "/usr/bin/ipmi_sim",

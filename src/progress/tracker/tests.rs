@@ -121,7 +121,7 @@ fn an_ipxe_from_the_network_comes_after_its_file() {
     assert_eq!(
         story.says(
             "dhcp",
-            "sent /run/lab/dhcp/root/undionly.kpxe to 192.168.25.104"
+            "sent /run/lab/.served/dhcp/root/undionly.kpxe to 192.168.25.104"
         ),
         ["tftp undionly.kpxe"]
     );

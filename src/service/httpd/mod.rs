@@ -142,7 +142,7 @@ pub fn find(
 /// Returns the folder that is served; whoever starts the program fills it.
 #[must_use]
 pub fn root(web: &Web) -> PathBuf {
-    Program::dir(&web.name).join("root")
+    Program::served(&web.name).join("root")
 }
 
 /// Returns the server as a program, its configuration and argv whole.
