@@ -137,10 +137,16 @@ fn ipmi(command: (u8, u8), channel: u8, data: &[u8], bmc: &Rc<Bmc>) -> Result<Ve
     match command {
         COLD_RESET | WARM_RESET => {
             let bmc = Rc::clone(bmc);
-            tokio::task::spawn_local(async move {
-                sleep(ANSWERED_WITHIN).await;
-                bmc.begin(Fault::ColdReset, None);
-            });
+            let resets = |bmc: &Bmc| bmc.node.chassis().borrow().faults.has(Fault::ColdReset);
+            // Who is told a thousand times to reset resets once.
+            if !resets(&bmc) {
+                tokio::task::spawn_local(async move {
+                    sleep(ANSWERED_WITHIN).await;
+                    if !resets(&bmc) {
+                        bmc.begin(Fault::ColdReset, None);
+                    }
+                });
+            }
             Ok(Vec::new())
         }
         GET_SELF_TEST_RESULTS => Ok(PASSED.to_vec()),
