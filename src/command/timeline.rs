@@ -27,8 +27,7 @@ pub fn run(options: &cli::Timeline, lab: &Name) -> Result<u8, Failure> {
         return Err(failure.because(Cause::Unknown));
     }
     if !options.all {
-        let last = timeline.boots.len() - 1;
-        timeline.boots.drain(..last);
+        timeline.keep_last();
     }
     if options.json {
         return ui::json(&timeline);

@@ -21,6 +21,9 @@ pub struct Timeline {
     pub node: Name,
     /// Its boots, the oldest first.
     pub boots: Vec<Boot>,
+    /// How many boots there were before them.
+    #[serde(skip)]
+    earlier: usize,
 }
 
 /// One boot.
@@ -88,16 +91,23 @@ impl Timeline {
         Self {
             node: node.clone(),
             boots,
+            earlier: 0,
         }
+    }
+
+    /// Leaves out all boots but the last.
+    pub fn keep_last(&mut self) {
+        self.earlier += self.boots.len().saturating_sub(1);
+        self.boots.drain(..self.boots.len().saturating_sub(1));
     }
 }
 
 /// As a waterfall, one boot after the other.
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.boots.len();
-        for (number, boot) in (1..).zip(&self.boots) {
-            if number > 1 {
+        let count = self.earlier + self.boots.len();
+        for (number, boot) in (self.earlier + 1..).zip(&self.boots) {
+            if number > self.earlier + 1 {
                 writeln!(f)?;
             }
             writeln!(f, "{}, boot {number} of {count}", self.node)?;

@@ -97,6 +97,8 @@ while :; do echo SSH-2.0-test | busybox nc -l -p 22; done
     let json = host
         .nsplay(&["timeline", "node1", "--all", "--json"])
         .ok()
+    let last = host.nsplay(&["timeline", "node1"]).ok().out;
+    assert!(last.starts_with("node1, boot 2 of 2\n"), "{last}");
         .out;
     let timeline: serde_json::Value = serde_json::from_str(&json).unwrap();
     let boots = timeline["boots"].as_array().unwrap();
