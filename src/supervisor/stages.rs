@@ -88,11 +88,17 @@ impl Stages {
         self.0.tracker.borrow().boot(node).cloned()
     }
 
-    /// Whether a node's boot has come as far as `stage`, or farther.
+    /// Whether a node has come as far as `stage`, or farther, and is still there: one that is off or has
+    /// crashed is nowhere. That it has been installed stays true, for an installer switches it off.
     #[must_use]
     pub fn reached(&self, node: &Name, stage: Stage) -> bool {
         let tracker = self.0.tracker.borrow();
-        tracker.boot(node).is_some_and(|boot| boot.reached(stage))
+        let Some(boot) = tracker.boot(node) else {
+            return false;
+        };
+        let ended = boot.stage().is_some_and(|now| now.stage.is_end());
+        let stays = stage.is_end() || stage == Stage::Installed;
+        boot.reached(stage) && (stays || !ended)
     }
 
     /// Waits until a node's boot has come as far as `stage`, or farther.

@@ -92,13 +92,16 @@ while :; do echo SSH-2.0-test | busybox nc -l -p 22; done
     host.nsplay(&["wait", "--for", "discover"]).ok();
     host.nsplay(&["power", "node1", "off"]).ok();
     host.nsplay(&["wait", "--for", "off"]).ok();
+    // Where it had come to counts no more.
+    host.nsplay(&["wait", "--for", "discover", "--timeout", "0.01"])
+        .fails(1, &["no `discover` within 0.01 s: node1 stands at off"]);
     host.nsplay(&["down"]).ok();
     // What was seen stays in the log of the run.
+    let last = host.nsplay(&["timeline", "node1"]).ok().out;
+    assert!(last.starts_with("node1, boot 2 of 2\n"), "{last}");
     let json = host
         .nsplay(&["timeline", "node1", "--all", "--json"])
         .ok()
-    let last = host.nsplay(&["timeline", "node1"]).ok().out;
-    assert!(last.starts_with("node1, boot 2 of 2\n"), "{last}");
         .out;
     let timeline: serde_json::Value = serde_json::from_str(&json).unwrap();
     let boots = timeline["boots"].as_array().unwrap();
