@@ -559,7 +559,12 @@ fn is_kernel_message(text: &str) -> bool {
 fn is_prompt(text: &str) -> bool {
     /// A shell's prompt is short; other lines may end with its sign.
     const LONGEST: usize = 60;
-    let text = text.trim_end();
+    // The kernel goes on to print, on the same line.
+    let end = text.match_indices('[').map(|(at, _)| at);
+    let end = end
+        .filter(|at| *at > 0 && is_kernel_message(&text[*at..]))
+        .min();
+    let text = text[..end.unwrap_or(text.len())].trim_end();
     text.ends_with("login:") || (text.len() <= LONGEST && text.ends_with(['#', '$']))
 }
 

@@ -146,6 +146,15 @@ fn requests_of_who_has_no_address_of_a_node_are_nobodys() {
 }
 
 #[test]
+fn a_prompt_is_one_also_where_the_kernel_goes_on_to_print() {
+    let mut story = Story::new();
+    story.power(Power::On, "nsplay up");
+    story.says("node1", "[    0.000000] Linux version 6.1");
+    let prompt = "node1:/# [    4.952720] sd 0:0:0:0: [sda] Write Protect is off";
+    assert_eq!(story.says("node1", prompt), [format!("login {prompt}")]);
+}
+
+#[test]
 fn a_panic_is_a_crash_and_so_is_a_qemu_that_fails() {
     let mut story = Story::new();
     story.power(Power::On, "nsplay up");
