@@ -139,6 +139,8 @@ fn what_is_not_reached_in_time_fails_with_why() {
         .fails(2, &["cannot write .: ", "hint: --junit names a file"]);
     host.nsplay(&["run", "--wait", "upp", "--", "true"])
         .fails(2, &["`upp` cannot be waited for"]);
+    host.nsplay(&["run", "--wait", "node9:userland", "--", "true"])
+        .fails(2, &["no node `node9`; the lab has: node1"]);
     host.nsplay(&["run", "--", "sh", "-c", "kill -9 $$"])
         .fails(137, &[]);
     host.is_as_before(&before);

@@ -57,6 +57,7 @@ pub fn run(options: &cli::Run, project: Option<&Name>) -> Result<u8, Failure> {
     let mark = Mark::new().map_err(|error| Failure::io("make a mark", &error))?;
     let begun = places(options)
         .and_then(|()| runnable(&options.command))
+        .and_then(|()| awaitable(options, project))
         .and_then(|()| up::held(&options.lab, project, mark));
     let begun = match begun {
         Ok(begun) => begun,
@@ -110,6 +111,24 @@ pub fn run(options: &cli::Run, project: Option<&Name>) -> Result<u8, Failure> {
         })?;
     }
     Ok(code)
+}
+
+/// Refuses to wait for a node that the lab does not have.
+fn awaitable(options: &cli::Run, project: Option<&Name>) -> Result<(), Failure> {
+    let named: Vec<&Name> = options
+        .waits
+        .iter()
+        .filter_map(|it| it.node.as_ref())
+        .collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let lab = super::lab(&options.lab, project)?;
+    let nodes: Vec<Name> = lab.nodes.into_iter().map(|node| node.name).collect();
+    match named.into_iter().find(|name| !nodes.contains(name)) {
+        Some(unknown) => Err(super::which_node(&lab.name, Some(unknown), &nodes)),
+        None => Ok(()),
+    }
 }
 
 /// Makes the folders of what a run leaves, and makes sure that it can be written.
