@@ -215,7 +215,12 @@ async fn once(
         cell: program.cell.as_ref(),
         confine: &with.host.confinement.of_program(program)?,
     })
-    .map_err(|error| io::Error::new(error.kind(), format!("cannot start {what}: {error}")))?;
+    .map_err(|error| {
+        // Which of a name was found is not to be seen in the lab file.
+        let path = program.own.as_ref().and(program.argv.first());
+        let path = path.map(|path| format!(" ({path})")).unwrap_or_default();
+        io::Error::new(error.kind(), format!("cannot start {what}{path}: {error}"))
+    })?;
     let pid = spawned.pid;
     let mut child = with.host.reaper.expect(spawned.pid);
     moment!("start: {member}: {what}: started");
