@@ -22,7 +22,12 @@ pub fn run(options: &cli::Prune) -> Result<u8, Failure> {
     }
     done?;
     if removed.is_empty() {
-        ui::status("nothing is left of labs that have ended");
+        ui::status(match options.disks {
+            true => "nothing is left of labs that have ended",
+            false => {
+                "nothing is left of labs that have ended but their disks and logs, which --disks removes"
+            }
+        });
     }
     Ok(0)
 }

@@ -133,7 +133,10 @@ fn labs_are_listed_pruned_watched_and_weighed() {
     let again = host.nsplay(&["prune"]).ok();
     assert_eq!(
         (again.out.as_str(), again.err.as_str()),
-        ("", "nothing is left of labs that have ended\n")
+        (
+            "",
+            "nothing is left of labs that have ended but their disks and logs, which --disks removes\n"
+        )
     );
     host.shell(
         "mkdir -p /run/netns
