@@ -13,6 +13,7 @@ use crate::node::Power;
 use crate::node::shape::Shape;
 
 mod outside;
+mod signs;
 
 /// A machine that has shown no sign of life for so long waits for something, in milliseconds.
 ///
@@ -427,8 +428,12 @@ impl About<'_> {
                 name, missing.path
             )
         });
+        let sign = signs::read(boot.last_lines.iter());
+        let sign = sign.map_or_else(String::new, |sign| {
+            format!(" Perhaps its boot has failed: {sign}.")
+        });
         let text = format!(
-            "{name} waits: nothing has moved for {} s, and what it shows is below. {after}.{missing} \
+            "{name} waits: nothing has moved for {} s, and what it shows is below. {after}.{missing}{sign} \
              `nsplay console {name}` is its serial line, `nsplay keys {name} TEXT` types on its \
              keyboard.",
             self.silent(boot) / 1000
