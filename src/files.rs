@@ -11,7 +11,7 @@ use std::os::unix::fs::fchown;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, readlinkat};
+use nix::fcntl::{OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 
@@ -81,18 +81,24 @@ impl Folder {
         Err(io::Error::new(io::ErrorKind::InvalidData, message))
     }
 
+    /// Others may write the same file at once: one of them is whole, and all succeed.
     fn write(&self, name: &OsStr, mode: u32, owner: Option<u32>, bytes: &[u8]) -> io::Result<()> {
-        self.remove(name)?;
+        let mut temporary = OsString::from(".");
+        temporary.push(name);
+        temporary.push(format!(".{}", std::process::id()));
+        let temporary = temporary.as_os_str();
+        self.remove(temporary)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-        let mut file = File::from(openat(
-            &self.0,
-            name,
-            flags,
-            Mode::from_bits_truncate(mode),
-        )?);
-        file.write_all(bytes)?;
-        // Only now it is another's.
-        own(&file, owner)
+        let mode = Mode::from_bits_truncate(mode);
+        let mut file = File::from(openat(&self.0, temporary, flags, mode)?);
+        let written = file
+            .write_all(bytes)
+            // Only now it is another's.
+            .and_then(|()| own(&file, owner))
+            .and_then(|()| Ok(renameat(&self.0, temporary, &self.0, name)?));
+        written.inspect_err(|_| {
+            let _ = self.remove(temporary);
+        })
     }
 
     fn remove(&self, name: &OsStr) -> io::Result<()> {
