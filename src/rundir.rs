@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::faultpoint::point;
 use crate::files;
-use crate::host::places::{Places, not_kept};
+use crate::host::places::Places;
 use crate::kernel::clone::{gone, pidfd_open};
 use crate::lab::Name;
 
@@ -239,9 +239,7 @@ impl RunDir {
             }
             // Somebody may have made the folder above it since it was looked for.
             let kept = self.places.are_kept();
-            kept.map_err(|folder| {
-                io::Error::new(io::ErrorKind::PermissionDenied, not_kept(folder))
-            })?;
+            kept.map_err(|error| io::Error::new(io::ErrorKind::PermissionDenied, error))?;
             let lock = match self.open_lock(true) {
                 // Whoever had it has just swept the directory.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -306,10 +304,7 @@ impl RunDir {
     /// What the writing or the reading of `/proc` says.
     pub fn record(&self, pid: i32) -> io::Result<()> {
         let text = serde_json::to_string(&Supervisor::of(pid)?)?;
-        let temporary = self.run.join("supervisor.json.new");
-        files::write(&temporary, 0o644, None, text.as_bytes())?;
-        point!("watcher: record written")?;
-        fs::rename(temporary, self.record_file())?;
+        files::write(&self.record_file(), 0o644, None, text.as_bytes())?;
         point!("watcher: supervisor recorded")
     }
 

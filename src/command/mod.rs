@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 use crate::bmc::bank::Bank;
 use crate::cli::{Command, FileOptions};
 use crate::error::{Cause, Failure, Problem, no_such};
-use crate::host::places::{Places, not_kept};
+use crate::host::places::Places;
 use crate::host::unprivileged;
 use crate::lab::file::{self, Origin, ProfileFile, Report, Source};
 use crate::lab::{Lab, Moved, Name, Occupied};
@@ -61,13 +61,10 @@ pub fn run(command: &Command, project: Option<&Name>) -> Result<u8, Failure> {
         Some(name) => name.clone(),
         None => name_here(),
     };
-    let places = Places::of_caller();
-    if let Err(folder) = places.are_kept() {
-        return Err(Failure::refused(
-            not_kept(folder),
-            "set XDG_RUNTIME_DIR to a folder that only you can write to",
-        ));
-    }
+    Places::of_caller().are_kept().map_err(|error| {
+        let hint = "set XDG_RUNTIME_DIR to a folder that only you can write to";
+        Failure::refused(error.to_string(), hint)
+    })?;
     match command {
         Command::Run(options) => run::run(options, project),
         Command::Up(options) => up::run(options, project),

@@ -25,6 +25,11 @@ pub struct Places {
     pub user: Option<u32>,
 }
 
+/// A folder that others can change.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is not yours alone: others could put in there what nsplay takes for your labs", .0.display())]
+pub struct NotKept(PathBuf);
+
 impl Places {
     /// Root's.
     #[must_use]
@@ -74,13 +79,13 @@ impl Places {
     }
 
     /// Whether nobody but the user and root can put anything into a user's run directory, or another in
-    /// its place; the folder where somebody can.
+    /// its place.
     ///
     /// Root's is in a folder that is root's.
     ///
     /// # Errors
-    /// That folder.
-    pub fn are_kept(&self) -> Result<(), &Path> {
+    /// [`NotKept`], the folder where somebody can.
+    pub fn are_kept(&self) -> Result<(), NotKept> {
         let Some(user) = self.user else {
             return Ok(());
         };
@@ -93,13 +98,13 @@ impl Places {
             let is_theirs =
                 |found: &Metadata| found.uid() == user || (is_above && found.uid() == 0);
             if is_above && found.is_symlink() && is_theirs(&found) {
-                found = fs::metadata(folder).map_err(|_| folder)?;
+                found = fs::metadata(folder).map_err(|_| NotKept(folder.to_owned()))?;
             }
             let others = found.mode() & 0o022 != 0;
             // In a sticky folder nobody moves what is another's.
             let is_kept = !others || (is_above && found.mode() & 0o1000 != 0);
             if !(found.is_dir() && is_theirs(&found) && is_kept) {
-                return Err(folder);
+                return Err(NotKept(folder.to_owned()));
             }
         }
         Ok(())
@@ -118,15 +123,6 @@ impl Places {
             ],
         }
     }
-}
-
-/// What is wrong with a folder that others can change.
-#[must_use]
-pub fn not_kept(folder: &Path) -> String {
-    format!(
-        "{} is not yours alone: others could put in there what nsplay takes for your labs",
-        folder.display()
-    )
 }
 
 /// Without XDG_RUNTIME_DIR, as under `su` and cron: the folder that logind makes, else one in `/tmp`.
