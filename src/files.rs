@@ -111,13 +111,19 @@ impl Folder {
     /// Where this process finds the folder whatever happens to its path.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+        by_descriptor(&self.0)
     }
 }
 
 const FOLDER: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_CLOEXEC);
+
+/// Where this process finds what `fd` is open on, whatever happens to its path (proc_pid_fd(5)).
+#[must_use]
+pub fn by_descriptor(fd: &impl AsRawFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
 
 fn normal(part: Component<'_>) -> io::Result<&OsStr> {
     match part {
@@ -194,6 +200,14 @@ pub fn write(path: &Path, mode: u32, owner: Option<u32>, bytes: &[u8]) -> io::Re
 /// As [`write()`].
 pub fn write_text(file: &TextFile, owner: Option<u32>) -> io::Result<()> {
     write(&file.path, file.mode, owner, file.text.as_bytes())
+}
+
+/// The same with many.
+///
+/// # Errors
+/// As [`write()`]; those before it are written.
+pub fn write_texts(files: &[TextFile], owner: Option<u32>) -> io::Result<()> {
+    files.iter().try_for_each(|file| write_text(file, owner))
 }
 
 /// Makes a symbolic link, in place of what is there but a folder; makes its folder.

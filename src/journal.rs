@@ -20,6 +20,7 @@ use nix::unistd::geteuid;
 use tokio::sync::broadcast;
 
 use crate::event::{Event, What};
+use crate::files::remove;
 use crate::lab::Name;
 
 /// A listener that is further behind than this many events misses the oldest.
@@ -170,13 +171,6 @@ pub fn create(path: &Path, owner: u32) -> io::Result<File> {
         fchown(&log, Some(owner), None)?;
     }
     Ok(log)
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Keeps of the file `last`, which is about to be replaced, what happened, and forgets what was

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
+use crate::files::by_descriptor;
 use crate::lab::Limits;
 
 /// What has been killed is gone within milliseconds; a process that sleeps in the kernel is not
@@ -66,7 +67,7 @@ impl Cgroup {
 
     /// Where its files are, for this process.
     fn at(&self, file: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{file}", self.0.as_raw_fd()))
+        by_descriptor(&self.0).join(file)
     }
 
     /// A group in this one, which is made if it is not there.

@@ -17,7 +17,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statvfs::FsFlags;
 
 use crate::faultpoint::point;
-use crate::files;
+use crate::files::{self, by_descriptor};
 
 /// A file or folder of the host that the lab sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,11 +167,6 @@ fn place(target: &Path, is_dir: bool) -> io::Result<File> {
         }
     }
     open_path(target)
-}
-
-/// Where this process finds what `file` is open on.
-fn by_descriptor(file: &impl AsRawFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// Makes a mount read-only unless it is `writable`.

@@ -121,7 +121,7 @@ pub async fn furnish(machine: &Machine, user: u32, host: &Host) -> io::Result<()
     for (n, spec) in numbered(node) {
         let path = disk(&machine.state, n, spec);
         if !spec.keep {
-            forget(&path)?;
+            files::remove(&path)?;
         }
         match &spec.base {
             Some(of) => {
@@ -135,7 +135,7 @@ pub async fn furnish(machine: &Machine, user: u32, host: &Host) -> io::Result<()
     if let (Firmware::Uefi, Some((_, template))) = (node.firmware, &machine.ovmf) {
         let vars = machine.uefi_vars();
         if node.uefi_vars == UefiVars::Fresh {
-            forget(&vars)?;
+            files::remove(&vars)?;
         }
         if fs::symlink_metadata(&vars).is_err() {
             // A link in its place is not followed.
@@ -147,14 +147,6 @@ pub async fn furnish(machine: &Machine, user: u32, host: &Host) -> io::Result<()
         }
     }
     Ok(())
-}
-
-/// Removes a file of an earlier run.
-fn forget(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Makes a raw, sparse image, or one that is too small larger. A disk grows with the lab file,
@@ -238,7 +230,7 @@ async fn lay_over(
                 .set_permissions(Permissions::from_mode(0o600))
         }
         exit => {
-            let _ = forget(path);
+            let _ = files::remove(path);
             let message = format!("qemu-img {exit}, making {}", path.display());
             Err(io::Error::other(message))
         }

@@ -560,10 +560,8 @@ fn is_prompt(text: &str) -> bool {
     /// A shell's prompt is short; other lines may end with its sign.
     const LONGEST: usize = 60;
     // The kernel goes on to print, on the same line.
-    let end = text.match_indices('[').map(|(at, _)| at);
-    let end = end
-        .filter(|at| *at > 0 && is_kernel_message(&text[*at..]))
-        .min();
+    let mut brackets = text.match_indices('[').map(|(at, _)| at);
+    let end = brackets.find(|at| *at > 0 && is_kernel_message(&text[*at..]));
     let text = text[..end.unwrap_or(text.len())].trim_end();
     text.ends_with("login:") || (text.len() <= LONGEST && text.ends_with(['#', '$']))
 }

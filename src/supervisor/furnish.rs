@@ -123,8 +123,7 @@ pub fn begin() -> io::Result<()> {
 /// # Errors
 /// What mkdir(2), chown(2) or write(2) says.
 pub fn names(plan: &Plan) -> io::Result<()> {
-    let mut files = plan.etc.iter();
-    files.try_for_each(|file| files::write_text(file, None))?;
+    files::write_texts(&plan.etc, None)?;
     if let Some(account) = &plan.account {
         files::make(&account.home, Some(account.uid))?;
     }

@@ -397,6 +397,5 @@ fn write_files(program: &Program, user: Option<u32>) -> io::Result<()> {
     for folder in &program.dirs {
         files::make(folder, user)?;
     }
-    let mut files = program.files.iter();
-    files.try_for_each(|file| files::write_text(file, user))
+    files::write_texts(&program.files, user)
 }

@@ -29,8 +29,7 @@ pub fn make(view: &View) -> io::Result<()> {
     for (name, to) in &view.links {
         files::link(&view.at.join(name), to)?;
     }
-    let mut texts = view.texts.iter();
-    texts.try_for_each(|text| files::write_text(text, None))?;
+    files::write_texts(&view.texts, None)?;
     point!("plug: {} written", view.at.display())?;
     sync(view)?;
     point!("plug: {} served", view.at.display())

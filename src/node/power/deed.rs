@@ -1,9 +1,8 @@
 //! What the state machine of a node can be told.
 
 use std::io;
-use tokio::sync::OwnedSemaphorePermit;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::sleep;
 
 use super::media::Image;
