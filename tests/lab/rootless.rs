@@ -260,11 +260,10 @@ fn what_the_system_forbids_a_user_is_said_with_the_remedy() {
 fn a_run_directory_that_others_can_change_is_not_used() {
     let host = Host::of_user();
     let user = host.user().unwrap();
+    let set = format!("XDG_RUNTIME_DIR=/run/user/{user}");
     let without = format!(
         "exec env -u XDG_RUNTIME_DIR {}",
-        host.words(env!("CARGO_BIN_EXE_nsplay"))
-            .join(" ")
-            .replace(&format!("XDG_RUNTIME_DIR=/run/user/{user}"), "LANG=C")
+        host.spelled().replace(&set, "")
     );
     host.shell(&format!(
         "rmdir /run/user/{user}; mount -t tmpfs tmpfs /tmp"
